@@ -1,1 +1,5 @@
-"""TODO."""
+"""Ranking accuracy."""
+
+from collabtheory.ranking.metrics import ndcg_at_k, rank_unseen, recall_at_k
+
+__all__ = ["ndcg_at_k", "rank_unseen", "recall_at_k"]

@@ -1,0 +1,103 @@
+"""Finding statements by path: the user adds a claim by adding a file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import collabtheory
+from collabtheory.claims.statement import Check, Statement
+from collabtheory.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class StatementFile:
+    """One file of checks: its statement, its checks and controls, in the order they are written."""
+
+    path: Path
+    statement: Statement
+    checks: tuple[Check, ...]
+
+    @property
+    def identifier(self) -> str:
+        """The statement's id."""
+        return self.statement.identifier
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def bundled_folder(name: str) -> Path:
+    """Return the repository's folder of that name in a checkout, else the copy inside the installed package."""
+    package = Path(collabtheory.__file__).parent
+    bundled = package / "_bundled" / name
+    return bundled if bundled.is_dir() else package.parent / name
+
+
+def discover(folder: Path | None = None) -> tuple[StatementFile, ...]:
+    """Load every statement of ``folder`` (default: the project's own), sorted by file name.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder is missing or holds no statement, a file cannot be imported, has no statement or no negative
+        control, or two files share an id.
+    """
+    folder = folder or bundled_folder("proofs_checks")
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder}: no such folder of checks")
+    files = [load_statement(path) for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
+    if not files:
+        raise InvalidInput(f"{folder}: holds no file with a statement")
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.identifier in seen:
+            raise InvalidInput(f"{file.path}: its id {file.identifier!r} is already that of {seen[file.identifier]}")
+        seen[file.identifier] = file.path
+    return tuple(files)
+
+
+def load_statement(path: Path) -> StatementFile:
+    """Load one file of checks."""
+    name = f"_collabtheory_checks_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    module = sys.modules.get(name)
+    if module is None:
+        specification = importlib.util.spec_from_file_location(name, path)
+        if specification is None or specification.loader is None:
+            raise InvalidInput(f"{path}: not a Python file")
+        module = importlib.util.module_from_spec(specification)
+        sys.modules[name] = module
+        try:
+            specification.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise InvalidInput(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
+    checks = tuple(value for value in vars(module).values() if isinstance(value, Check))
+    statements = {item.statement.identifier: item.statement for item in checks}
+    if len(statements) != 1:
+        raise InvalidInput(f"{path}: must hold the checks of exactly one statement; it has {sorted(statements)}")
+    if not any(item.control for item in checks) or all(item.control for item in checks):
+        raise InvalidInput(f"{path}: needs at least one check and one negative control; a check that cannot fail proves nothing")
+    return StatementFile(path, next(iter(statements.values())), checks)
+
+
+def select(files: Iterable[StatementFile], identifiers: Iterable[str]) -> tuple[StatementFile, ...]:
+    """Return the files with these ids (all if none is given).
+
+    Raises
+    ------
+    InvalidInput
+        If an id is unknown; the message lists those that exist.
+    """
+    files, wanted = tuple(files), tuple(dict.fromkeys(identifiers))
+    known = {file.identifier: file for file in files}
+    for identifier in wanted:
+        if identifier not in known:
+            raise InvalidInput(f"unknown statement {identifier!r}; choose from {', '.join(known)}")
+    return tuple(known[identifier] for identifier in wanted) if wanted else files

@@ -1,0 +1,180 @@
+"""What a check returns: inequalities compared on counted cases, with coverage and worst margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from collabtheory.claims.verdict import Rigor, Verdict, weakest, worst
+from collabtheory.errors import InvalidInput
+
+TOLERANCE = 1e-9
+"""Relative rounding allowance of float64 comparisons; a case within it of equality is counted as a tie."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many of the cases tried met the premise."""
+
+    met: int
+    tried: int
+
+    @property
+    def share(self) -> float:
+        """``met / tried``, 0 if nothing was tried."""
+        return self.met / self.tried if self.tried else 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One inequality or identity of a statement, checked on a set of cases."""
+
+    name: str
+    text: str
+    verdict: Verdict
+    rigor: Rigor
+    coverage: Coverage
+    margin: float | None = None
+    """Smallest relative slack ``(right - left) / max(|left|, |right|)`` over the cases that met the premise."""
+    worst: Mapping[str, float | int | str] | None = None
+    """The case that has it."""
+    ties: int = 0
+
+
+@dataclass(frozen=True)
+class Number:
+    """A named result to show, with its interval where it has one."""
+
+    value: float
+    label: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that one check found."""
+
+    parts: tuple[Part, ...]
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InvalidInput("evidence needs at least one part: a check that compares nothing proves nothing")
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict of the parts."""
+        return worst(part.verdict for part in self.parts)
+
+    @property
+    def rigor(self) -> Rigor:
+        """The weakest means among the parts."""
+        return weakest(part.rigor for part in self.parts)
+
+    @property
+    def leading(self) -> Part:
+        """The part that decided the verdict (the last such: parts are given in the order of the proof)."""
+        return [part for part in self.parts if part.verdict == self.verdict][-1]
+
+
+def at_most(
+    name: str,
+    text: str,
+    left: np.ndarray,
+    right: np.ndarray,
+    *,
+    cases: Mapping[str, np.ndarray],
+    premise: np.ndarray | None = None,
+    tolerance: float = TOLERANCE,
+    scale: np.ndarray | None = None,
+) -> Part:
+    """Check ``left <= right`` in floating point on every case whose premise holds.
+
+    Parameters
+    ----------
+    left, right
+        Both sides, one entry a case.
+    cases
+        Columns that identify a case (``u``, ``v``, ...), for the report of the worst one.
+    premise
+        Boolean, one entry a case; all if left out.
+    tolerance
+        Relative allowance for rounding: violated means ``left > right + tolerance * scale``.
+    scale
+        What rounding is relative to; ``max(|left|, |right|)`` if left out. Give it where both sides are small
+        differences of large terms.
+
+    Returns
+    -------
+    Part
+        ``vacuous`` if no case meets the premise, else ``holds`` or ``violated``. A side that is not a number counts as
+        a violation, never as a pass.
+    """
+    left, right = np.broadcast_arrays(np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64))
+    selected = np.ones(left.shape, dtype=bool) if premise is None else np.asarray(premise, dtype=bool)
+    coverage = Coverage(int(selected.sum()), int(selected.size))
+    if coverage.met == 0:
+        return Part(name, text, Verdict.VACUOUS, Rigor.CHECKED, coverage)
+    left, right = left[selected], right[selected]
+    size = np.maximum(np.abs(left), np.abs(right)) if scale is None else np.broadcast_to(scale, selected.shape)[selected]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slack = (right - left) / size
+    slack = np.where((size == 0) & (left == right), 0.0, slack)
+    slack = np.where(np.isposinf(right) & np.isfinite(left), 1.0, slack)
+    slack = np.where(np.isnan(slack), -np.inf, slack)
+    index = int(np.argmin(slack))
+    violated = slack[index] < -tolerance
+    described = {key: _plain(np.asarray(column)[selected][index]) for key, column in cases.items()}
+    return Part(
+        name,
+        text,
+        Verdict.VIOLATED if violated else Verdict.HOLDS,
+        Rigor.CHECKED,
+        coverage,
+        margin=_finite(slack[index]),
+        worst={**described, "left": _plain(left[index]), "right": _plain(right[index])},
+        ties=int((np.abs(slack) <= tolerance).sum()),
+    )
+
+
+def equal(
+    name: str,
+    text: str,
+    left: np.ndarray,
+    right: np.ndarray,
+    *,
+    cases: Mapping[str, np.ndarray],
+    tolerance: float = TOLERANCE,
+) -> Part:
+    """Check ``left == right`` to the relative ``tolerance`` on every case; the margin is ``tolerance - error``."""
+    left, right = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    size = np.maximum(np.abs(left), np.abs(right))
+    return at_most(
+        name,
+        text,
+        np.abs(left - right),
+        tolerance * size,
+        cases={**cases, "one_side": left, "other_side": right},
+        tolerance=0.0,
+        scale=np.where(size > 0, size, 1.0),
+    )
+
+
+def _plain(value: object) -> float | int | str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (int, float, str)) else str(value)
+
+
+def _finite(value: float) -> float:
+    # JSON has no infinity; a slack beyond it is as bad as any.
+    return float(np.clip(value, -1e300, 1e300))

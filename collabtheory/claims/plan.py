@@ -1,0 +1,121 @@
+"""From what the user asked for to the tasks that answer it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from collabtheory.claims.discovery import StatementFile
+from collabtheory.claims.profiles import Profile, stage_name
+from collabtheory.claims.statement import Stages
+from collabtheory.claims.steps import (
+    TRAINED,
+    AdoptStep,
+    CheckStep,
+    PairsStep,
+    TrainStep,
+    adopt_model,
+    build_pair_table,
+    run_checks,
+    train_model,
+)
+from collabtheory.runs.task import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks of a run: models by seed, pair tables by (seed, stage), and the checks in the order of the records."""
+
+    models: dict[int, Task]
+    pairs: dict[tuple[int, str], Task]
+    checks: tuple[Task, ...]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Everything, needs first."""
+        return (*self.models.values(), *self.pairs.values(), *self.checks)
+
+
+def make_plan(
+    files: tuple[StatementFile, ...],
+    profile: Profile,
+    seeds: tuple[int, ...],
+    *,
+    data: str,
+    data_file: Path,
+    checkpoint: Path | None = None,
+) -> Plan:
+    """Lay out training, pair tables and checks.
+
+    Parameters
+    ----------
+    files
+        The statements to check.
+    profile
+        Model, training and pairs.
+    seeds
+        One run of everything for each.
+    data, data_file
+        Fingerprint of the data, and where it is stored.
+    checkpoint
+        Check this model instead of training one; its only stage is ``trained``.
+    """
+    wanted = {check.stages for file in files for check in file.checks}
+    models: dict[int, Task] = {}
+    pairs: dict[tuple[int, str], Task] = {}
+    if wanted & {"every", "last"}:
+        stages = _stages(profile, every="every" in wanted and checkpoint is None)
+        for seed in seeds:
+            models[seed] = _model(profile, seed, data, data_file, checkpoint)
+            for stage in stages:
+                spec = PairsStep(pairs=profile.pairs, stage=stage, seed=seed)
+                pairs[seed, stage] = Task(f"pairs, seed {seed}, {stage}", build_pair_table, spec, (("model", models[seed]),))
+    checks = [task for file in files for task in _checks(file, seeds, models, pairs, data)]
+    return Plan(models, pairs, tuple(checks))
+
+
+def _stages(profile: Profile, *, every: bool) -> list[str]:
+    snapshots = [stage_name(epoch) for epoch in profile.training.snapshots] if every else []
+    return [*snapshots, TRAINED]
+
+
+def _model(profile: Profile, seed: int, data: str, data_file: Path, checkpoint: Path | None) -> Task:
+    if checkpoint is None:
+        train = TrainStep(data=data, data_file=data_file, model=profile.model, training=profile.training, seed=seed)
+        return Task(f"train, seed {seed}", train_model, train)
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    adopt = AdoptStep(data=data, data_file=data_file, checkpoint=digest, checkpoint_file=checkpoint)
+    return Task("read the model", adopt_model, adopt)
+
+
+def _checks(
+    file: StatementFile,
+    seeds: tuple[int, ...],
+    models: dict[int, Task],
+    pairs: dict[tuple[int, str], Task],
+    data: str,
+) -> list[Task]:
+    kinds = {check.stages for check in file.checks}
+    tasks = []
+    if "none" in kinds:
+        tasks.append(_check(file, None, seeds[0], ("none",), (), None))
+    for seed, stage in pairs:
+        here: tuple[Stages, ...] = ("every", "last") if stage == TRAINED else ("every",)
+        if kinds & set(here):
+            needs = (("model", models[seed]), ("pairs", pairs[seed, stage]))
+            tasks.append(_check(file, stage, seed, here, needs, data))
+    return tasks
+
+
+def _check(
+    file: StatementFile,
+    stage: str | None,
+    seed: int,
+    kinds: tuple[Stages, ...],
+    needs: tuple[tuple[str, Task], ...],
+    data: str | None,
+) -> Task:
+    spec = CheckStep(file=file.fingerprint, path=file.path, stage=stage, seed=seed, kinds=kinds, data=data)
+    where = f", seed {seed}, {stage}" if stage is not None else ""
+    return Task(f"check {file.identifier}{where}", run_checks, spec, needs)

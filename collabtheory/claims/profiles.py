@@ -1,0 +1,74 @@
+"""How much a run does: the settings behind ``--profile``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from collabtheory.errors import InvalidInput
+from collabtheory.models.specification import ModelSpec, TrainingSpec
+from collabtheory.runs.frozen import Frozen
+
+
+class PairSpec(Frozen):
+    """Which pairs enter the table, and how they are measured."""
+
+    random_users: int = Field(192, ge=2)
+    """Users drawn at random; all ordered pairs among them are ``sampled``."""
+    near_users: int = Field(64, ge=0)
+    """Users added because they are the nearest in input to a drawn one; pairs with them are ``nearest``."""
+    samples: int = Field(4, ge=1)
+    """Codes per user, with common noise; every expectation over a posterior is the mean over these."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Step size of the measured loss change, for losses in nats per user."""
+
+
+class Profile(Frozen):
+    """Model, training and pairs of a run."""
+
+    model: ModelSpec
+    training: TrainingSpec
+    pairs: PairSpec
+
+
+_SMALL = ModelSpec(hidden=(200,), latent=32)
+_STAGES = (0, 1, 3, 10)
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(
+        model=_SMALL,
+        training=TrainingSpec(epochs=60, batch_size=100, snapshots=_STAGES),
+        pairs=PairSpec(),
+    ),
+    "full": Profile(
+        model=_SMALL,
+        training=TrainingSpec(epochs=100, batch_size=100, snapshots=_STAGES),
+        pairs=PairSpec(random_users=384, near_users=128),
+    ),
+    "paper": Profile(
+        model=ModelSpec(hidden=(600,), latent=200),
+        training=TrainingSpec(epochs=200, batch_size=500, snapshots=_STAGES),
+        pairs=PairSpec(random_users=384, near_users=128),
+    ),
+}
+
+ProfileName = Literal["quick", "full", "paper"]
+
+
+def get_profile(name: str) -> Profile:
+    """Return the profile of that name.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none; the message lists those that exist.
+    """
+    if name not in PROFILES:
+        raise InvalidInput(f"unknown profile {name!r}; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def stage_name(epoch: int) -> str:
+    """Return the name of the stage after ``epoch`` epochs."""
+    return "initial" if epoch == 0 else f"epoch_{epoch}"

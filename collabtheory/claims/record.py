@@ -1,0 +1,102 @@
+"""Records: what a run says about one statement (or control) at one stage, as one canonical JSON line."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from collabtheory.claims.evidence import Evidence, Part
+from collabtheory.claims.statement import Check
+from collabtheory.claims.verdict import Verdict
+
+DIGITS = 12
+"""Significant digits kept in a record; float64 results are not meaningful beyond."""
+
+
+def record(
+    check: Check,
+    evidence: Evidence,
+    *,
+    stage: str | None,
+    seed: int | None,
+    data: str | None,
+    model: str | None,
+) -> dict[str, Any]:
+    """Return the record of a check that ran."""
+    leading = evidence.leading
+    return {
+        **_heading(check, stage, seed, data, model),
+        "caught": evidence.verdict.is_refutation if check.control else None,
+        "verdict": evidence.verdict.value,
+        "rigor": evidence.rigor.value,
+        "coverage": asdict(leading.coverage),
+        "margin": _rounded(leading.margin),
+        "worst": _rounded(leading.worst),
+        "parts": [_part(part) for part in evidence.parts],
+        "numbers": {
+            name: {**_rounded(asdict(number)), "order": order}
+            for order, (name, number) in enumerate(evidence.numbers.items())
+        },
+        "notes": list(evidence.notes),
+    }
+
+
+def error_record(
+    check: Check, error: Exception, *, stage: str | None, seed: int | None, data: str | None, model: str | None
+) -> dict[str, Any]:
+    """Return the record of a check that raised: verdict ``error``, which a control never survives either."""
+    return {
+        **_heading(check, stage, seed, data, model),
+        "caught": False if check.control else None,
+        "verdict": Verdict.ERROR.value,
+        "rigor": "checked",
+        "coverage": {"met": 0, "tried": 0},
+        "margin": None,
+        "worst": None,
+        "parts": [],
+        "numbers": {},
+        "notes": [f"{type(error).__name__}: {error}"],
+    }
+
+
+def to_line(record: dict[str, Any]) -> str:
+    """Return the canonical JSON line of a record: sorted keys, no spaces, no NaN."""
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def _heading(check: Check, stage: str | None, seed: int | None, data: str | None, model: str | None) -> dict[str, Any]:
+    return {
+        "id": check.statement.identifier,
+        "title": check.statement.title,
+        "kind": check.statement.kind,
+        "control": check.control is not None,
+        "control_name": check.control,
+        "control_text": check.change,
+        "stage": stage,
+        "seed": seed,
+        "data": data,
+        "model": model,
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "text": part.text,
+        "verdict": part.verdict.value,
+        "rigor": part.rigor.value,
+        "coverage": asdict(part.coverage),
+        "margin": _rounded(part.margin),
+        "worst": _rounded(part.worst),
+        "ties": part.ties,
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return value

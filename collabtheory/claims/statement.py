@@ -1,0 +1,77 @@
+"""Statements and their checks: a claim is a description and a few decorated functions in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collabtheory.claims.evidence import Evidence
+    from collabtheory.claims.subject import Subject
+
+Stages = Literal["every", "last", "none"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is claimed, in words that stand on their own.
+
+    ``identifier`` is the id used on the command line; ``limits`` says what the statement does NOT say.
+    """
+
+    identifier: str
+    title: str
+    source: str
+    text: str
+    assumptions: tuple[str, ...]
+    proof: tuple[str, ...]
+    limits: tuple[str, ...] = ()
+    kind: Literal["theorem", "empirical"] = "theorem"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A function that gathers evidence for a statement, or for a false twin of it (``control`` is then its name)."""
+
+    statement: Statement
+    function: Callable[[Subject], Evidence]
+    stages: Stages
+    control: str | None = None
+    change: str | None = None
+    """Controls: the one small change that makes the statement false."""
+
+    def __call__(self, subject: Subject) -> Evidence:
+        return self.function(subject)
+
+
+def check(statement: Statement, *, stages: Stages) -> Callable[[Callable[[Subject], Evidence]], Check]:
+    """Make a function the check of a statement.
+
+    Parameters
+    ----------
+    statement
+        What it checks.
+    stages
+        ``"every"`` stage of training, the ``"last"`` one only, or ``"none"`` where no model is involved.
+    """
+    return lambda function: Check(statement, function, stages)
+
+
+def negative_control(
+    statement: Statement, name: str, change: str, *, stages: Stages
+) -> Callable[[Callable[[Subject], Evidence]], Check]:
+    """Make a function a negative control: a false twin of the statement that every run must refute.
+
+    Parameters
+    ----------
+    statement
+        The true statement.
+    name
+        Short name of the twin.
+    change
+        The one small change that makes it false, in words.
+    stages
+        As for :func:`check`.
+    """
+    return lambda function: Check(statement, function, stages, control=name, change=change)

@@ -1,0 +1,174 @@
+"""The steps of a run: train, build the pair table, check. Each is a task that any engine can execute."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from collabtheory.claims.discovery import load_statement
+from collabtheory.claims.profiles import PairSpec, stage_name
+from collabtheory.claims.record import error_record, record, to_line
+from collabtheory.claims.statement import Check, Stages
+from collabtheory.claims.subject import Subject
+from collabtheory.data import Interactions
+from collabtheory.data.split import strong_generalisation
+from collabtheory.models.specification import ModelSpec, TrainingSpec
+from collabtheory.runs.files import write_text
+from collabtheory.runs.frozen import Frozen
+from collabtheory.runs.seeds import derive
+from collabtheory.runs.task import Workspace
+
+TRAINED = "trained"
+
+
+class TrainStep(Frozen):
+    """Train one model on one data set from one seed."""
+
+    data: str
+    data_file: Path = Field(exclude=True)
+    model: ModelSpec
+    training: TrainingSpec
+    seed: int
+
+
+class AdoptStep(Frozen):
+    """Use a given checkpoint instead of training."""
+
+    data: str
+    data_file: Path = Field(exclude=True)
+    checkpoint: str
+    checkpoint_file: Path = Field(exclude=True)
+
+
+class PairsStep(Frozen):
+    """Build the pair table of one model at one stage."""
+
+    pairs: PairSpec
+    stage: str
+    seed: int
+
+
+class CheckStep(Frozen):
+    """Run the checks and controls of one file at one stage."""
+
+    file: str
+    """SHA-256 of the file's text."""
+    path: Path = Field(exclude=True)
+    stage: str | None
+    seed: int
+    kinds: tuple[Stages, ...]
+    data: str | None
+
+
+def train_model(spec: TrainStep, work: Workspace) -> None:
+    """Train, and write a checkpoint for every stage, the history and the data in the model's columns."""
+    from collabtheory.models.checkpoints import save_model
+    from collabtheory.models.trainer import train
+
+    data = Interactions.load(spec.data_file)
+    split = strong_generalisation(data, rng=derive(spec.seed, "split"))
+    trained = train(
+        spec.model,
+        spec.training,
+        split,
+        seed=spec.seed,
+        resume_from=work.scratch / "training.safetensors",
+        on_epoch=lambda epoch: work.progress(epoch.epoch / spec.training.epochs),
+    )
+    about = {"data": spec.data, "seed": spec.seed, "training": spec.training.model_dump(mode="json")}
+    final = trained.model.state_dict()
+    stages = {stage_name(epoch): (epoch, weights) for epoch, weights in sorted(trained.snapshots.items())}
+    for stage, (epoch, weights) in {**stages, TRAINED: (trained.best_epoch, final)}.items():
+        trained.model.load_state_dict(weights)
+        save_model(work.output / f"{stage}.safetensors", trained.model, {**about, "stage": stage, "epoch": epoch})
+    lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in trained.history]
+    write_text(work.output / "history.jsonl", "".join(f"{line}\n" for line in lines))
+    data.select_items(split.items).save(work.output / "interactions.npz")
+    summary = {"best_epoch": trained.best_epoch, "stopped_early": trained.stopped_early, "epochs": len(lines)}
+    write_text(work.output / "summary.json", json.dumps(summary, sort_keys=True))
+
+
+def adopt_model(spec: AdoptStep, work: Workspace) -> None:
+    """Copy a given checkpoint into the run, as its only stage."""
+    from collabtheory.errors import InvalidInput
+    from collabtheory.models.checkpoints import load_model, save_model
+
+    data = Interactions.load(spec.data_file)
+    checkpoint = load_model(spec.checkpoint_file)
+    known = checkpoint.about.get("item_ids")
+    columns = np.arange(data.n_items) if known is None else _columns(data, known)
+    if len(columns) != checkpoint.model.n_items:
+        raise InvalidInput(
+            f"{spec.checkpoint_file}: the model knows {checkpoint.model.n_items} items and the data has {len(columns)}"
+        )
+    save_model(work.output / f"{TRAINED}.safetensors", checkpoint.model, checkpoint.about)
+    data.select_items(columns).save(work.output / "interactions.npz")
+    write_text(work.output / "history.jsonl", "")
+
+
+def build_pair_table(spec: PairsStep, work: Workspace) -> None:
+    """Measure all chosen pairs and write them block by block."""
+    from collabtheory.transfer.pair_table import choose_users, write_pair_table
+
+    subject = _subject(spec.seed, spec.stage, work)
+    users = choose_users(
+        subject.interactions, spec.pairs.random_users, spec.pairs.near_users, rng=derive(spec.seed, "pairs", "users")
+    )
+    write_pair_table(
+        work.output / "pairs.parquet",
+        subject.recommender,
+        subject.interactions,
+        users,
+        n_samples=spec.pairs.samples,
+        learning_rate=spec.pairs.learning_rate,
+        rng=derive(spec.seed, "pairs", "noise"),
+        progress=work.progress,
+    )
+
+
+def run_checks(spec: CheckStep, work: Workspace) -> None:
+    """Run every check of the file that belongs to this stage and write their records."""
+    file = load_statement(spec.path)
+    chosen = [check for check in file.checks if check.stages in spec.kinds]
+    subject = _subject(spec.seed, spec.stage, work) if spec.stage is not None else Subject(spec.seed)
+    model = subject.recommender.fingerprint() if spec.stage is not None else None
+    lines = []
+    for number, check in enumerate(chosen):
+        lines.append(to_line(_checked(check, subject, spec, model)))
+        work.progress((number + 1) / len(chosen))
+    write_text(work.output / "records.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _checked(check: Check, subject: Subject, spec: CheckStep, model: str | None) -> dict[str, object]:
+    where = {"stage": spec.stage, "seed": spec.seed, "data": spec.data, "model": model}
+    try:
+        return record(check, check(subject), **where)  # type: ignore[arg-type]
+    except Exception as error:  # a check that breaks is a finding of its own: verdict `error`, exit code 4
+        return error_record(check, error, **where)  # type: ignore[arg-type]
+
+
+def _subject(seed: int, stage: str, work: Workspace) -> Subject:
+    trained = work.inputs["model"]
+    pairs = work.inputs.get("pairs")
+    return Subject(
+        seed=seed,
+        stage=stage,
+        checkpoint=trained / f"{stage}.safetensors",
+        interactions_file=trained / "interactions.npz",
+        pairs_file=pairs / "pairs.parquet" if pairs is not None else None,
+    )
+
+
+def _columns(data: Interactions, item_ids: object) -> np.ndarray:
+    from collabtheory.errors import InvalidInput
+
+    column_of = {str(item): column for column, item in enumerate(data.item_ids.tolist())}
+    wanted = [str(item) for item in item_ids]  # type: ignore[attr-defined]
+    missing = [item for item in wanted if item not in column_of]
+    if missing:
+        raise InvalidInput(f"the data lacks {len(missing)} of the model's items, first {missing[0]!r}")
+    return np.array([column_of[item] for item in wanted])

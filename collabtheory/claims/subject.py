@@ -1,0 +1,76 @@
+"""What a check may look at: one model at one stage of training, its users, and the pair table."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from collabtheory.errors import InvalidInput
+from collabtheory.runs.seeds import derive
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from collabtheory.data import Interactions
+    from collabtheory.models.posterior import DiagonalGaussian
+    from collabtheory.models.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model at one stage, read from disk when first asked for.
+
+    ``checkpoint``, ``interactions_file`` and ``pairs_file`` are None for checks without a model (stage ``none``).
+    """
+
+    seed: int
+    stage: str | None = None
+    checkpoint: Path | None = None
+    interactions_file: Path | None = None
+    pairs_file: Path | None = None
+
+    def rng(self, *words: str | int) -> np.random.Generator:
+        """Return the generator of these words, independent of every other."""
+        return derive(self.seed, "check", str(self.stage), *words)
+
+    @functools.cached_property
+    def interactions(self) -> Interactions:
+        """The data, with the model's items as columns."""
+        from collabtheory.data import Interactions
+
+        return Interactions.load(_there(self.interactions_file, "interactions"))
+
+    @functools.cached_property
+    def recommender(self) -> Recommender:
+        """The model, in float64."""
+        from collabtheory.models.checkpoints import load_model
+        from collabtheory.models.recommender import from_mult_vae
+
+        return from_mult_vae(load_model(_there(self.checkpoint, "model")).model)
+
+    @functools.cached_property
+    def pairs(self) -> pd.DataFrame:
+        """The pair table, one row an ordered pair (u, v)."""
+        import pandas as pd
+
+        return pd.read_parquet(_there(self.pairs_file, "pair table"))
+
+    @functools.cached_property
+    def users(self) -> np.ndarray:
+        """Row numbers of the users in the pair table, ascending."""
+        return np.unique(self.pairs["u"].to_numpy())
+
+    @functools.cached_property
+    def posterior(self) -> DiagonalGaussian:
+        """Clean-input posteriors of all users of :attr:`interactions`."""
+        return self.recommender.posterior(self.interactions.matrix)
+
+
+def _there(path: Path | None, what: str) -> Path:
+    if path is None:
+        raise InvalidInput(f"this check runs without a model and has no {what}; give it stages='every' or 'last'")
+    return path

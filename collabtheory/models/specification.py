@@ -1,0 +1,48 @@
+"""What a model and its training are, as frozen values: the same specification and seed give the same weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from collabtheory.runs.frozen import Frozen
+
+Masking = Literal["normalise_then_mask", "mask_then_normalise", "mask_only"]
+
+
+class ModelSpec(Frozen):
+    """A variational autoencoder over item sets; the defaults are the published Mult-VAE (arXiv:1802.05814).
+
+    ``masking`` names the convention (THEORY: Lemma 2.4): ``normalise_then_mask`` is the published code (``x/||x||_2``,
+    then each entry kept with ``keep_probability`` and scaled by its inverse), ``mask_then_normalise`` normalises the
+    masked set, ``mask_only`` never normalises. At test time nothing is masked.
+    """
+
+    hidden: tuple[int, ...] = (600,)
+    latent: int = Field(200, ge=1)
+    likelihood: Literal["multinomial", "bernoulli", "gaussian", "poisson"] = "multinomial"
+    masking: Masking = "normalise_then_mask"
+    keep_probability: float = Field(0.5, gt=0, le=1)
+    alignment_weight: float = Field(0.0, ge=0)
+    """``lambda_A`` of the PIA loss; 0 trains without item anchors."""
+
+
+class TrainingSpec(Frozen):
+    """How a model is trained.
+
+    The KL weight climbs linearly from 0 to ``beta`` over the first ``annealing`` share of the planned steps and stays
+    there. The published run reaches its cap of 0.2 at step 40,000 of 46,800 (ML-20M, 200 epochs of 234 batches), that
+    is at a share of 0.85, which is the default.
+    """
+
+    epochs: int = Field(60, ge=0)
+    batch_size: int = Field(100, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    beta: float = Field(0.2, ge=0)
+    annealing: float = Field(0.85, ge=0, le=1)
+    patience: int = Field(20, ge=1)
+    """Epochs without a better validation nDCG@100 before training stops."""
+    snapshots: tuple[int, ...] = ()
+    """Epochs after which the weights are kept as well (0 = initialisation)."""
