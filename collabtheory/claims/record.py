@@ -9,7 +9,8 @@ from typing import Any
 
 from collabtheory.claims.evidence import Evidence, Part
 from collabtheory.claims.statement import Check
-from collabtheory.claims.verdict import Verdict
+from collabtheory.claims.verdict import Rigor, Verdict
+from collabtheory.errors import PremiseNotMet
 
 DIGITS = 12
 """Significant digits kept in a record; float64 results are not meaningful beyond."""
@@ -43,21 +44,22 @@ def record(
     }
 
 
-def error_record(
+def broken_record(
     check: Check, error: Exception, *, stage: str | None, seed: int | None, data: str | None, model: str | None
 ) -> dict[str, Any]:
-    """Return the record of a check that raised: verdict ``error``, which a control never survives either."""
+    """Return the record of a check that raised: ``assumption_fails`` for a premise, else ``error``; no control survives it."""
+    premise = isinstance(error, PremiseNotMet)
     return {
         **_heading(check, stage, seed, data, model),
         "caught": False if check.control else None,
-        "verdict": Verdict.ERROR.value,
-        "rigor": "checked",
+        "verdict": (Verdict.ASSUMPTION_FAILS if premise else Verdict.ERROR).value,
+        "rigor": Rigor.CHECKED.value,
         "coverage": {"met": 0, "tried": 0},
         "margin": None,
         "worst": None,
         "parts": [],
         "numbers": {},
-        "notes": [f"{type(error).__name__}: {error}"],
+        "notes": [str(error) if premise else f"{type(error).__name__}: {error}"],
     }
 
 

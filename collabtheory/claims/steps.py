@@ -11,7 +11,7 @@ from pydantic import Field
 
 from collabtheory.claims.discovery import load_statement
 from collabtheory.claims.profiles import PairSpec, stage_name
-from collabtheory.claims.record import error_record, record, to_line
+from collabtheory.claims.record import broken_record, record, to_line
 from collabtheory.claims.statement import Check, Stages
 from collabtheory.claims.subject import Subject
 from collabtheory.data import Interactions
@@ -112,7 +112,8 @@ def adopt_model(spec: AdoptStep, work: Workspace) -> None:
 
 def build_pair_table(spec: PairsStep, work: Workspace) -> None:
     """Measure all chosen pairs and write them block by block."""
-    from collabtheory.transfer.pair_table import choose_users, write_pair_table
+    from collabtheory.transfer.pair_table import write_pair_table
+    from collabtheory.transfer.users import choose_users
 
     subject = _subject(spec.seed, spec.stage, work)
     users = choose_users(
@@ -147,8 +148,8 @@ def _checked(check: Check, subject: Subject, spec: CheckStep, model: str | None)
     where = {"stage": spec.stage, "seed": spec.seed, "data": spec.data, "model": model}
     try:
         return record(check, check(subject), **where)  # type: ignore[arg-type]
-    except Exception as error:  # a check that breaks is a finding of its own: verdict `error`, exit code 4
-        return error_record(check, error, **where)  # type: ignore[arg-type]
+    except Exception as error:  # a check that breaks is a finding of its own
+        return broken_record(check, error, **where)  # type: ignore[arg-type]
 
 
 def _subject(seed: int, stage: str, work: Workspace) -> Subject:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collabtheory.data import Interactions
     from collabtheory.models.posterior import DiagonalGaussian
     from collabtheory.models.recommender import Recommender
+    from collabtheory.transfer import TransferKernels
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,23 @@ class Subject:
     def users(self) -> np.ndarray:
         """Row numbers of the users in the pair table, ascending."""
         return np.unique(self.pairs["u"].to_numpy())
+
+    @functools.cached_property
+    def codes(self) -> np.ndarray:
+        """The codes of :attr:`users` that the pair table was measured with, ``(users, S, d)``."""
+        from collabtheory.transfer.pair_table import CODES_FILE
+
+        codes: np.ndarray = np.load(_there(self.pairs_file, "pair table").with_name(CODES_FILE), allow_pickle=False)
+        return codes
+
+    @functools.cached_property
+    def kernels(self) -> TransferKernels:
+        """The transfer kernels of :attr:`users` with the codes of the pair table."""
+        from collabtheory.transfer import TransferKernels
+
+        return TransferKernels(
+            self.recommender.decoder, self.recommender.likelihood, self.interactions.matrix[self.users], self.codes
+        )
 
     @functools.cached_property
     def posterior(self) -> DiagonalGaussian:

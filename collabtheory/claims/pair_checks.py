@@ -1,0 +1,88 @@
+"""Checks that statements about pairs have in common: the radius implication, and users moved to one user's codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from collabtheory.claims.evidence import Part, at_most
+from collabtheory.claims.pair_statistics import inside
+from collabtheory.claims.subject import Subject
+
+SMALLEST = np.nextafter(0.0, 1.0)
+"""The smallest positive float: `x >= SMALLEST` says that x is positive."""
+SMALLER_STEPS = 0.25 ** np.arange(1, 9)
+
+
+def pair_cases(pairs: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the columns that name a pair."""
+    return {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
+
+
+def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = None) -> tuple[Part, Part]:
+    """Check that inside a radius the inner product is positive and u's measured loss falls, both strictly.
+
+    Parameters
+    ----------
+    pairs
+        A pair table.
+    radius
+        Its column with the radius.
+    subject
+        Where given, a pair inside whose loss does not fall at the table's learning rate is measured again at smaller
+        ones, as the statement speaks of small enough steps.
+    """
+    within = inside(pairs, radius)
+    change = pairs["loss_change"].to_numpy() if subject is None else _change_at_small_enough_steps(subject, within)
+    cases, least = pair_cases(pairs), np.full(len(pairs), SMALLEST)
+    product = pairs["inner_product"].to_numpy()
+    size = np.maximum((pairs["gradient_norm_u"] * pairs["gradient_norm_v"]).to_numpy(), SMALLEST)
+    fall = np.maximum(np.abs(change), SMALLEST)
+    return (
+        at_most(
+            "radius_inner_product", "inside implies <g_u,g_v> > 0", least, product,
+            cases=cases, premise=within, tolerance=0.0, scale=size,
+        ),
+        at_most(
+            "radius", "inside implies that u's measured loss falls", change, -least,
+            cases=cases, premise=within, tolerance=0.0, scale=fall,
+        ),
+    )  # fmt: skip
+
+
+def _change_at_small_enough_steps(subject: Subject, within: np.ndarray) -> np.ndarray:
+    pairs = subject.pairs
+    change = pairs["loss_change"].to_numpy().copy()
+    unsettled = np.flatnonzero(within & (change >= 0))
+    if unsettled.size:
+        i, j = (np.searchsorted(subject.users, pairs[name].to_numpy()[unsettled]) for name in ("u", "v"))
+        rates = float(pairs["learning_rate"].iloc[0]) * SMALLER_STEPS
+        change[unsettled] = np.asarray(subject.kernels.step_loss_change_pairs(rates, i, j)).min(0)
+    return change
+
+
+def pairs_at_shared_codes(subject: Subject, n_users: int = 48) -> pd.DataFrame:
+    """Measure the first users of the table as if they all had the codes of the first: W_1 = 0, contents differ.
+
+    Here the transfer penalty is the content mismatch alone, so a statement that forgets contents is false.
+    """
+    from collabtheory.transfer import TransferKernels, transport_cost
+
+    count = min(n_users, len(subject.users))
+    codes = np.repeat(subject.codes[:1], count, axis=0)
+    contents = subject.interactions.matrix[subject.users[:count]]
+    kernels = TransferKernels(subject.recommender.decoder, subject.recommender.likelihood, contents, codes)
+    i, j = np.nonzero(~np.eye(count, dtype=bool))
+    norms = np.asarray(kernels.gradient_norms())
+    return pd.DataFrame(
+        {
+            "u": subject.users[i],
+            "v": subject.users[j],
+            "gradient_norm_u": norms[i],
+            "gradient_norm_v": norms[j],
+            "inner_product": np.asarray(kernels.gradient_gram())[i, j],
+            "gradient_gap": np.asarray(kernels.gradient_gap())[i, j],
+            "loss_change": np.asarray(kernels.step_loss_change(1e-4))[i, j],
+            "transport_cost": np.asarray(transport_cost(codes))[i, j],
+        }
+    )

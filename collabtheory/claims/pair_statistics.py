@@ -1,0 +1,70 @@
+"""What statements about sharing radii count on a pair table: helping, positive radius, inside, precision, recall."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from collabtheory.claims.evidence import Number
+from collabtheory.stats import Estimate, grouped_jackknife, partial_spearman, spearman
+
+
+def drawn_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs of users drawn at random: shares over these are honest shares of all pairs."""
+    return pairs[pairs["sampling"] == "sampled"]
+
+
+def inside(pairs: pd.DataFrame, radius: str) -> np.ndarray:
+    """Return which pairs are within the radius, by an upper bound of the Wasserstein distance."""
+    return (pairs["transport_cost"] < pairs[radius]).to_numpy()
+
+
+def helps(pairs: pd.DataFrame) -> np.ndarray:
+    """Return which pairs' measured loss falls."""
+    return (pairs["loss_change"] < 0).to_numpy()
+
+
+def radius_numbers(pairs: pd.DataFrame, radius: str) -> dict[str, Number]:
+    """Return coverage, precision and recall of a radius and of its heuristic version, over pairs drawn at random."""
+    drawn = drawn_pairs(pairs)
+    n, helped = len(drawn), helps(drawn)
+    numbers = {
+        "share_helping": Number(_share(helped), "pairs where v's step lowers u's loss", n=n),
+        "share_positive_radius": Number(_share((drawn[radius] > 0).to_numpy()), "pairs with a positive radius", n=n),
+    }
+    for suffix, column, kind in (("", radius, "certified"), ("_heuristic", f"{radius}_heuristic", "heuristic, not a bound")):
+        within = inside(drawn, column)
+        numbers[f"share_inside{suffix}"] = Number(_share(within), f"pairs inside the radius ({kind})", n=n)
+        numbers[f"precision{suffix}"] = Number(
+            _share(helped[within]), f"of those inside, the share that helps ({kind})", n=int(within.sum())
+        )
+        numbers[f"recall{suffix}"] = Number(
+            _share(within[helped]), f"of those that help, the share inside ({kind})", n=int(helped.sum())
+        )
+    numbers["inside_any_sampling"] = Number(
+        float(inside(pairs, radius).sum()), "pairs inside (certified), near pairs included", unit="pairs", n=len(pairs)
+    )
+    return numbers
+
+
+def decay_numbers(pairs: pd.DataFrame) -> dict[str, Number]:
+    """Return the rank correlation of influence (cosine of gradients) with latent distance, plain and given overlap."""
+    drawn = drawn_pairs(pairs)
+    cosine, distance, jaccard = (drawn[name].to_numpy() for name in ("cosine", "w2", "jaccard"))
+    users = drawn["u"].to_numpy(), drawn["v"].to_numpy()
+    plain = grouped_jackknife(lambda chosen: spearman(cosine[chosen], distance[chosen]), *users)
+    given = grouped_jackknife(
+        lambda chosen: partial_spearman(cosine[chosen], distance[chosen], jaccard[chosen]), *users
+    )
+    return {
+        "spearman_cosine_w2": _number(plain, "Spearman correlation of influence with latent distance"),
+        "partial_spearman_given_jaccard": _number(given, "the same at fixed overlap of contents (given Jaccard)"),
+    }
+
+
+def _number(estimate: Estimate, label: str) -> Number:
+    return Number(estimate.value, label, low=estimate.low, high=estimate.high, n=estimate.n)
+
+
+def _share(selected: np.ndarray) -> float:
+    return float(np.mean(selected)) if len(selected) else float("nan")

@@ -1,0 +1,45 @@
+"""Which users enter the pair table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from collabtheory.data import Interactions
+from collabtheory.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class ChosenUsers:
+    """Rows of the users in the table, ascending, and which of them were drawn at random."""
+
+    rows: np.ndarray
+    drawn: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.rows) < 2:
+            raise InvalidInput(f"a pair table needs at least two users with items; there are {len(self.rows)}")
+
+
+def choose_users(data: Interactions, n_random: int, n_near: int, *, rng: np.random.Generator) -> ChosenUsers:
+    """Draw users at random, and add the nearest in input of the first ``n_near`` of them.
+
+    Coverage is an honest share of all pairs only over drawn users; the near ones are there because theorems about
+    near users would otherwise meet nobody. Users without items are never chosen.
+    """
+    eligible = np.flatnonzero(data.sizes > 0)
+    drawn = rng.permutation(eligible)[:n_random]
+    rows = np.union1d(drawn, nearest_in_input(data, drawn[:n_near], eligible))
+    return ChosenUsers(rows, np.isin(rows, drawn))
+
+
+def nearest_in_input(data: Interactions, users: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+    """Return for each user the other eligible one at the smallest ``||x_u - x_v||_1 / (n_u + n_v)``."""
+    if len(users) == 0 or len(eligible) < 2:
+        return users[:0]
+    shared = (data.matrix[users] @ data.matrix[eligible].T).toarray()
+    distance = 1.0 - 2.0 * shared / (data.sizes[users][:, None] + data.sizes[eligible][None, :])
+    distance[users[:, None] == eligible[None, :]] = np.inf
+    nearest: np.ndarray = eligible[np.argmin(distance, axis=1)]
+    return nearest
