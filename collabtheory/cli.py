@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 Spec = TypeVar("Spec", bound="Frozen")
 
-EXIT_CODES = """Exit codes: 0 fine; 1 something violated or contradicted, or a negative control not caught; 2 usage, bad input
-or unwritable output; 3 vacuous or inconclusive under --strict; 4 crash, or a check that broke; 5 nothing selected; 130 interrupted."""
+EXIT_CODES = (
+    "Exit codes: 0 fine; 1 something violated or contradicted, or a negative control not caught; 2 usage, bad input or "
+    "unwritable output; 3 vacuous or inconclusive under --strict; 4 crash, or a check that broke; 5 nothing selected; "
+    "130 interrupted."
+)
 
 app = typer.Typer(
     name="collabtheory",
@@ -37,13 +40,18 @@ data_app = typer.Typer(help="Data sets: what exists, fetch one, check a file of 
 app.add_typer(data_app, name="data")
 
 DataOption = Annotated[
-    str, typer.Option("--data", help="Name from `collabtheory data list`, or a file of yours (user,item[,rating[,timestamp]]).")
+    str,
+    typer.Option("--data", help="A name (see `data list`) or a file (user,item[,rating[,timestamp]])."),
 ]
-MinRating = Annotated[float, typer.Option(help="Ratings below this are dropped (only where the data has ratings).")]
-MinUserItems = Annotated[int, typer.Option(min=0, help="Users with fewer items are dropped.")]
+MinRating = Annotated[
+    float | None, typer.Option(help="Keep ratings of at least this; default 4, or the data set's own.")
+]
+MinUserItems = Annotated[int | None, typer.Option(min=0, help="Keep users with at least this many items; default 5.")]
 Duplicates = Annotated[str, typer.Option(help="Repeated (user, item) rows: error, first, last or max.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
-ChecksOption = Annotated[Path | None, typer.Option("--checks", help="Folder with statements of your own, instead of the built-in ones.")]
+ChecksOption = Annotated[
+    Path | None, typer.Option("--checks", help="Folder with statements of your own, instead of the built-in ones.")
+]
 
 
 @app.command(epilog=EXIT_CODES)
@@ -53,15 +61,19 @@ def verify(
     model: Annotated[Path | None, typer.Option(help="Check this checkpoint instead of training a model.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds (each has its own split, weights and draws).")] = 1,
     profile: Annotated[str, typer.Option(help="quick, full or paper.")] = "quick",
-    jobs: Annotated[int, typer.Option(min=0, help="Worker processes; 0 = one a core. Results do not depend on it.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Worker processes; 0 = one a core. Results do not depend on it.")
+    ] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<profile>.")] = None,
     checks: ChecksOption = None,
     kind: Annotated[str | None, typer.Option(help="Only statements of this kind: theorem or empirical.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Vacuous or inconclusive counts as failure (exit code 3).")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Vacuous or inconclusive counts as failure (exit code 3).")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON lines instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    min_rating: MinRating = 4.0,
-    min_user_items: MinUserItems = 5,
+    min_rating: MinRating = None,
+    min_user_items: MinUserItems = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -144,16 +156,20 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=0, help="Epochs; the profile's if not given.")] = None,
     beta: Annotated[float | None, typer.Option(min=0, help="Cap of the KL weight.")] = None,
-    keep_probability: Annotated[float | None, typer.Option(help="Probability of keeping an input item; 1 trains on clean inputs.")] = None,
+    keep_probability: Annotated[
+        float | None, typer.Option(help="Probability of keeping an input item; 1 trains on clean inputs.")
+    ] = None,
     masking: Annotated[str | None, typer.Option(help="normalise_then_mask, mask_then_normalise or mask_only.")] = None,
     likelihood: Annotated[str | None, typer.Option(help="multinomial, bernoulli, gaussian or poisson.")] = None,
-    alignment_weight: Annotated[float | None, typer.Option(min=0, help="Weight lambda_A of the PIA loss; 0 = no anchors.")] = None,
-    min_rating: MinRating = 4.0,
-    min_user_items: MinUserItems = 5,
+    alignment_weight: Annotated[
+        float | None, typer.Option(min=0, help="Weight lambda_A of the PIA loss; 0 = no anchors.")
+    ] = None,
+    min_rating: MinRating = None,
+    min_user_items: MinUserItems = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
-    """Train a Mult-VAE (with item anchors if asked) and write its checkpoint. The same command again goes on after a kill."""
+    """Train a Mult-VAE (with item anchors if asked), write its checkpoint; after a kill the same command goes on."""
     from rich.progress import Progress
 
     from collabtheory.claims.profiles import get_profile
@@ -176,7 +192,12 @@ def train(
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("training", total=training.epochs)
         trained, test_ndcg = train_to_file(
-            interactions, out, model, training, seed=seed, on_epoch=lambda epoch: bars.update(bar, completed=epoch.epoch)
+            interactions,
+            out,
+            model,
+            training,
+            seed=seed,
+            on_epoch=lambda epoch: bars.update(bar, completed=epoch.epoch),
         )
     typer.echo(f"{out}: best epoch {trained.best_epoch} of {len(trained.history)}, test nDCG@100 {test_ndcg:.4f}")
 
@@ -207,9 +228,9 @@ def data_list() -> None:
 
     from collabtheory.data import catalogue
 
-    table = Table("name", "what it is", "available", box=None, header_style="bold")
+    table = Table("name", "what it is", "size", "licence", "where", box=None, header_style="bold")
     for entry in catalogue():
-        table.add_row(entry.name, entry.description, entry.availability)
+        table.add_row(entry.name, entry.description, entry.size, entry.licence, entry.where)
     _stdout().print(table)
 
 
@@ -218,19 +239,24 @@ def data_fetch(name: str, offline: Offline = False) -> None:
     """Download a data set of the catalogue and verify its checksum."""
     from collabtheory.data import fetch
 
-    typer.echo(fetch(name, offline=offline))
+    found = fetch(name, offline=offline)
+    typer.echo(found or f"{name} is embedded; there is nothing to fetch")
 
 
 @data_app.command("check")
 def data_check(
     data: Annotated[str, typer.Argument(help="A name or a file.")],
-    min_rating: MinRating = 4.0,
-    min_user_items: MinUserItems = 5,
+    min_rating: MinRating = None,
+    min_user_items: MinUserItems = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
     """Read a data set as `verify` would and say what is in it."""
-    _describe(_stdout(), _load(data, min_rating, min_user_items, duplicates, offline))
+    from collabtheory.data import check
+
+    report = check(data, min_rating=min_rating, min_user_items=min_user_items, duplicates=duplicates, offline=offline)
+    typer.echo(str(report))
+    raise typer.Exit(0 if report.usable else 2)
 
 
 @app.callback(invoke_without_command=True)
@@ -291,7 +317,9 @@ def _chosen(folder: Path | None, ids: list[str], kind: str | None) -> tuple[Stat
     return chosen
 
 
-def _load(data: str, min_rating: float, min_user_items: int, duplicates: str, offline: bool) -> Interactions:
+def _load(
+    data: str, min_rating: float | None, min_user_items: int | None, duplicates: str, offline: bool
+) -> Interactions:
     from collabtheory.data import load
 
     return load(data, min_rating=min_rating, min_user_items=min_user_items, duplicates=duplicates, offline=offline)
@@ -313,7 +341,7 @@ def _print_outcome(folder: Path, *, as_json: bool) -> None:
         return
     from collabtheory.report import print_verdicts
 
-    print_verdicts(folder, _stdout())
+    print_verdicts(folder)
 
 
 def _plain_name(name: str) -> str:

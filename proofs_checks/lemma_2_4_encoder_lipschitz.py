@@ -16,6 +16,7 @@ from collabtheory.models.recommender import EncoderLayers
 
 LEMMA_2_4 = Statement(
     identifier="lemma_2_4",
+    position=4,
     title="Similar inputs have close posteriors",
     source="arXiv:2511.06781, Lemma 2.4; the constants are this project's own",
     text=(
@@ -23,7 +24,10 @@ LEMMA_2_4 = Statement(
         "with L_phi certified from the encoder's weights. For normalised inputs L_phi falls with n = min(n_x, n_y),\n"
         "as ||x/||x|| - y/||y|| ||_2 <= kappa_n ||x - y||_1 with kappa_n = sqrt(2 - 2 sqrt(n/(n+1)))."
     ),
-    assumptions=("the encoder is a chain of linear layers and Lipschitz activations", "both users are encoded with one and the same mask"),
+    assumptions=(
+        "the encoder is a chain of linear layers and Lipschitz activations",
+        "both users are encoded with one and the same mask",
+    ),
     proof=(
         "One flipped item moves the (normalised) input by at most kappa_k between sizes k and k + 1; kappa_k decreases.",
         "Add the items that are missing first, then remove the others: every set on the path has at least n items.",
@@ -43,19 +47,26 @@ LARGEST_SET = 40
 @check(LEMMA_2_4, stages="every")
 def on_pairs(subject: Subject) -> Evidence:
     """Compare both sides on every pair, for clean inputs and under one shared mask in both conventions."""
-    clean = _part(subject, "clean", "clean inputs", masked=False)
-    masked = _part(subject, "shared_mask", f"one mask for both users, convention {_layers(subject).masking}", masked=True)
     ratio = _ratio(subject)
     quantiles = np.quantile(ratio, [0.05, 0.5, 0.95])
     return Evidence(
-        parts=(_kappa_part("kappa", 0), clean, masked),
+        parts=(_kappa_part("kappa", 0), _masked_part(subject), _clean_part(subject)),
         numbers={
             "tightness": Number(
-                float(quantiles[1]), "median of left / right side", low=float(quantiles[0]), high=float(quantiles[2]), n=len(ratio)
+                float(quantiles[1]),
+                "median of left / right side",
+                low=float(quantiles[0]),
+                high=float(quantiles[2]),
+                n=len(ratio),
             ),
-            "lipschitz_constant": Number(_constant(subject, 1, 1.0), "certified L_phi for users with at least one item"),
+            "lipschitz_constant": Number(
+                _constant(subject, 1, 1.0), "certified L_phi for users with at least one item"
+            ),
         },
-        notes=(f"Masking convention of this model: {_layers(subject).masking}.", "The interval of the tightness holds 90 % of the pairs."),
+        notes=(
+            f"Masking convention of this model: {_layers(subject).masking}.",
+            "The interval of the tightness holds 90 % of the pairs.",
+        ),
     )
 
 
@@ -65,7 +76,9 @@ def kappa_of_the_larger_set(subject: Subject) -> Evidence:
     return Evidence(parts=(_kappa_part("kappa", 1),))
 
 
-@negative_control(LEMMA_2_4, "average_column", "the average column norm of the first layer in place of the largest", stages="none")
+@negative_control(
+    LEMMA_2_4, "average_column", "the average column norm of the first layer in place of the largest", stages="none"
+)
 def average_column(subject: Subject) -> Evidence:
     """Refute the smaller constant on a linear encoder, where the true constant is attained by flipping one item."""
     rng = subject.rng("linear encoder")
@@ -80,7 +93,15 @@ def average_column(subject: Subject) -> Evidence:
     distance = np.asarray(w2(posterior, empty))
     claimed = honest * norms.mean() / norms.max()
     return Evidence(
-        parts=(at_most("clean", "W_2 <= L ||x - y||_1 for one flipped item", distance, np.full(30, claimed), cases={"item": np.arange(30)}),)
+        parts=(
+            at_most(
+                "clean",
+                "W_2 <= L ||x - y||_1 for one flipped item",
+                distance,
+                np.full(30, claimed),
+                cases={"item": np.arange(30)},
+            ),
+        )
     )
 
 
@@ -102,37 +123,38 @@ def _kappa_part(name: str, shift: int) -> Part:
     )
 
 
-def _part(subject: Subject, name: str, text: str, *, masked: bool) -> Part:
+def _clean_part(subject: Subject) -> Part:
     pairs = subject.pairs
+    flips = pairs["input_distance"].to_numpy()
+    right = _constants(subject, np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy(), 1.0) * flips
     cases = {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
-    if not masked:
-        smallest = np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy()
-        right = _constants(subject, smallest, 1.0) * pairs["input_distance"].to_numpy()
-        return at_most(name, f"W_2 <= L_phi ||x - y||_1, {text}", pairs["w2"].to_numpy(), right, cases=cases)
-    return _masked_part(subject, name, text)
+    return _bound("clean", "clean inputs", pairs["w2"].to_numpy(), right, flips, cases)
 
 
-def _masked_part(subject: Subject, name: str, text: str) -> Part:
+def _masked_part(subject: Subject) -> Part:
     """Encode the table's users under one mask of the items and compare with the constant of the convention in use."""
-    layers = _layers(subject)
-    users = subject.users
+    layers, users = _layers(subject), subject.users
     kept = subject.rng("shared mask").random(subject.interactions.n_items) < layers.keep_probability
-    masked = sparse.csr_array(subject.interactions.matrix[users].multiply(kept[None, :]))
+    clean = subject.interactions.matrix[users]
+    masked = sparse.csr_array(clean.multiply(kept[None, :]))
     masked.eliminate_zeros()
     posterior, scale = _encode(subject, masked, users)
+    # Normalised before masking, it is the clean sets whose sizes and flips bound the difference.
+    sets = clean if layers.masking == "normalise_then_mask" else masked
     i, j = np.triu_indices(len(users), 1)
-    sizes = np.diff(masked.indptr)
-    whole = subject.interactions.sizes[users]
-    shared = (masked @ masked.T).toarray()[i, j]
-    distance = sizes[i] + sizes[j] - 2 * shared
-    if layers.masking == "normalise_then_mask":
-        # Normalised before masking: the sizes and the flips of the clean sets bound the masked difference.
-        clean = subject.interactions.matrix[users]
-        distance = whole[i] + whole[j] - 2 * (clean @ clean.T).toarray()[i, j]
-        sizes = whole
-    right = _constants(subject, np.minimum(sizes[i], sizes[j]), scale) * distance
+    sizes = np.diff(sets.indptr)
+    flips = sizes[i] + sizes[j] - 2 * (sets @ sets.T).toarray()[i, j]
+    right = _constants(subject, np.minimum(sizes[i], sizes[j]), scale) * flips
     left = np.asarray(w2(posterior[i], posterior[j]))
-    return at_most(name, f"W_2 <= L_phi ||x - y||_1, {text}", left, right, cases={"u": users[i], "v": users[j]})
+    text = f"one mask for both users, convention {layers.masking}"
+    return _bound("shared_mask", text, left, right, flips, {"u": users[i], "v": users[j]})
+
+
+def _bound(
+    name: str, where: str, left: np.ndarray, right: np.ndarray, flips: np.ndarray, cases: dict[str, np.ndarray]
+) -> Part:
+    """Compare both sides where the inputs differ; equal inputs have equal posteriors, which tests nothing."""
+    return at_most(name, f"W_2 <= L_phi ||x - y||_1, {where}", left, right, cases=cases, premise=flips > 0)
 
 
 def _encode(subject: Subject, masked: sparse.csr_array, users: np.ndarray) -> tuple[DiagonalGaussian, float]:
@@ -172,7 +194,8 @@ def _ratio(subject: Subject) -> np.ndarray:
     pairs = subject.pairs
     smallest = np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy()
     right = _constants(subject, smallest, 1.0) * pairs["input_distance"].to_numpy()
-    return (pairs["w2"].to_numpy() / np.where(right > 0, right, np.inf))[right > 0]
+    ratio: np.ndarray = (pairs["w2"].to_numpy() / np.where(right > 0, right, np.inf))[right > 0]
+    return ratio
 
 
 def _layers(subject: Subject) -> EncoderLayers:

@@ -23,6 +23,7 @@ from collabtheory.models.masking import encoder_input
 
 PROPOSITION_3_1 = Statement(
     identifier="proposition_3_1",
+    position=6,
     title="The alignment loss pulls the posterior mean to the centroid of the user's item anchors",
     source="arXiv:2511.06781, Proposition 3.1",
     text=(
@@ -78,7 +79,9 @@ def on_posteriors(subject: Subject) -> Evidence:
             equal("identity", "definition = centroid distance + variance + spread", definition, right, cases=cases),
             equal("trainer", "definition = the loss that training evaluates", definition, trained, cases=cases),
         ),
-        notes=("Posteriors and item sets are the model's and the data's; anchors are its own, or random where it has none.",),
+        notes=(
+            "Posteriors and item sets are the model's and the data's; anchors are its own, or random where it has none.",
+        ),
     )
 
 
@@ -108,10 +111,19 @@ def _identity(name: str, left: sympy.Expr, right: sympy.Expr) -> Part:
     text = f"{sympy.sstr(left)} = {sympy.sstr(right)}"
     if difference == 0:
         return Part(name, text, Verdict.CERTIFIED, Rigor.PROVED, Coverage(1, 1), margin=0.0)
-    values = {str(symbol): int(POINT[symbol]) for symbol in sorted(difference.free_symbols, key=str)}
+    values: dict[str, float | int | str] = {
+        str(symbol): int(POINT[symbol]) for symbol in sorted(difference.free_symbols, key=str)
+    }
     gap = sympy.Rational(difference.subs(POINT))
-    worst = {**values, "difference": str(gap)}
-    return Part(name, text, Verdict.VIOLATED, Rigor.PROVED, Coverage(1, 1), margin=-abs(float(gap)), worst=worst)
+    return Part(
+        name,
+        text,
+        Verdict.VIOLATED,
+        Rigor.PROVED,
+        Coverage(1, 1),
+        margin=-abs(float(gap)),
+        worst=values | {"difference": str(gap)},
+    )
 
 
 def _definition(
@@ -135,5 +147,8 @@ def _definition(
 def _centroid_and_spread(contents: np.ndarray, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sizes = contents.sum(1, keepdims=True)
     centroid = contents @ anchors / sizes
-    spread = [np.mean(np.sum((anchors[own > 0] - centre) ** 2, axis=1)) for own, centre in zip(contents, centroid, strict=True)]
+    spread = [
+        np.mean(np.sum((anchors[own > 0] - centre) ** 2, axis=1))
+        for own, centre in zip(contents, centroid, strict=True)
+    ]
     return centroid, np.array(spread)

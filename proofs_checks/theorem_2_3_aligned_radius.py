@@ -12,6 +12,7 @@ from collabtheory.transfer import sharing_radius
 
 ALIGNED_RADIUS = Statement(
     identifier="aligned_radius",
+    position=2,
     title="Inside the aligned radius v's step helps u, and it contains the sharing radius",
     source="collabtheory (new)",
     text=(
@@ -29,7 +30,10 @@ ALIGNED_RADIUS = Statement(
         "Inside the radius the right side of (1) is positive.",
         "a >= ||g_u||^2 - ||g_u|| Dx' (Cauchy-Schwarz) and L_dir <= ||g_u|| L'.",
     ),
-    limits=("Sufficient, not necessary.", "The certified L_dir is a product of norms; the heuristic radius is not a bound."),
+    limits=(
+        "Sufficient, not necessary.",
+        "The certified L_dir is a product of norms; the heuristic radius is not a bound.",
+    ),
 )
 
 
@@ -49,7 +53,9 @@ def aligned(subject: Subject) -> Evidence:
     )
 
 
-@negative_control(ALIGNED_RADIUS, "norms_for_alignment", "the product of norms in place of the inner product a", stages="every")
+@negative_control(
+    ALIGNED_RADIUS, "norms_for_alignment", "the product of norms in place of the inner product a", stages="every"
+)
 def norms_for_alignment(subject: Subject) -> Evidence:
     """Refute the radius with ||g_u|| ||E G(x_v,.)|| where all users share one user's codes."""
     pairs = pairs_at_shared_codes(subject)

@@ -15,6 +15,7 @@ from collabtheory.transfer import TransferKernels, sharing_radius, transport_cos
 
 THEOREM_2_3 = Statement(
     identifier="theorem_2_3",
+    position=1,
     title="Inside the latent sharing radius, v's SGD step helps u",
     source="arXiv:2511.06781, Theorem 2.3",
     text=(
@@ -112,7 +113,7 @@ def _first_order(subject: Subject, *, factor: float) -> tuple[np.ndarray, Part]:
     chosen = subject.rng("ladder").choice(n_users * n_users, size=min(LADDER_PAIRS, n_users * n_users), replace=False)
     i, j = np.divmod(chosen, n_users)
     product = factor * np.asarray(subject.kernels.gradient_gram())[i, j]
-    change = np.asarray(subject.kernels.step_loss_change_pairs(LADDER, i, j))
+    change = np.asarray(subject.kernels.step_loss_change_pairs(LADDER.tolist(), i, j))
     rest = np.abs(change + LADDER[:, None] * product)
     # A remainder below the rounding of the change itself shows no order.
     resolved = (rest > 1e-11 * np.abs(change)).all(0)

@@ -22,6 +22,7 @@ from collabtheory.models.posterior import DiagonalGaussian
 
 BRACKET = Statement(
     identifier="wasserstein_bracket",
+    position=5,
     title="W_1 of diagonal Gaussians lies between two closed forms",
     source="collabtheory (new)",
     text=(
@@ -54,11 +55,11 @@ def bracket(subject: Subject) -> Evidence:
     bounds = w1_bounds(p, q)
     return Evidence(
         parts=(
-            at_most("order", "lower <= upper", lower, upper, cases=cases),
-            at_most("below_w2", "upper <= W_2", upper, second, cases=cases),
-            at_most("worst_ratio", "sqrt(2/pi) W_2 <= lower", np.sqrt(2 / np.pi) * second, lower, cases=cases),
-            _one_dimension(subject),
             _transport(subject, p, q, chosen, np.asarray(bounds.lower), np.asarray(bounds.upper)),
+            _one_dimension(subject),
+            at_most("worst_ratio", "sqrt(2/pi) W_2 <= lower", np.sqrt(2 / np.pi) * second, lower, cases=cases),
+            at_most("below_w2", "upper <= W_2", upper, second, cases=cases),
+            at_most("order", "lower <= upper", lower, upper, cases=cases),
         ),
         numbers={
             "median_lower_over_w2": Number(float(np.median(ratio)), "median of lower bound / W_2", n=len(ratio)),
@@ -66,7 +67,9 @@ def bracket(subject: Subject) -> Evidence:
                 float(np.median(upper[lower > 0] / lower[lower > 0])), "median of upper / lower bound", n=len(ratio)
             ),
         },
-        notes=("Transport between samples overestimates W_1; it is allowed the measured distance between two samples of one law.",),
+        notes=(
+            "Transport between samples overestimates W_1; it is allowed the measured distance between two samples of one law.",
+        ),
     )
 
 
@@ -132,7 +135,9 @@ def _one_dimension(subject: Subject) -> Part:
     q = DiagonalGaussian(mu[rows[1], :1], sigma[rows[1], :1])
     level = (np.arange(200_000) + 0.5) / 200_000
     normal = stats.norm.ppf(level)
-    quantile = [np.abs(a + b * normal).mean() for a, b in zip((p.mu - q.mu)[:, 0], (p.sigma - q.sigma)[:, 0], strict=True)]
+    quantile = [
+        np.abs(a + b * normal).mean() for a, b in zip((p.mu - q.mu)[:, 0], (p.sigma - q.sigma)[:, 0], strict=True)
+    ]
     bounds = w1_bounds(p, q)
     distance = np.abs(np.stack([bounds.lower, bounds.upper]) - np.array(quantile)).max(0)
     return at_most(

@@ -41,7 +41,7 @@ def bundled_folder(name: str) -> Path:
 
 
 def discover(folder: Path | None = None) -> tuple[StatementFile, ...]:
-    """Load every statement of ``folder`` (default: the project's own), sorted by file name.
+    """Load every statement of ``folder`` (default: the project's own), in the order of their positions.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def discover(folder: Path | None = None) -> tuple[StatementFile, ...]:
         if file.identifier in seen:
             raise InvalidInput(f"{file.path}: its id {file.identifier!r} is already that of {seen[file.identifier]}")
         seen[file.identifier] = file.path
-    return tuple(files)
+    return tuple(sorted(files, key=lambda file: file.statement.position))
 
 
 def load_statement(path: Path) -> StatementFile:
@@ -83,7 +83,9 @@ def load_statement(path: Path) -> StatementFile:
     if len(statements) != 1:
         raise InvalidInput(f"{path}: must hold the checks of exactly one statement; it has {sorted(statements)}")
     if not any(item.control for item in checks) or all(item.control for item in checks):
-        raise InvalidInput(f"{path}: needs at least one check and one negative control; a check that cannot fail proves nothing")
+        raise InvalidInput(
+            f"{path}: needs at least one check and one negative control; a check that cannot fail proves nothing"
+        )
     return StatementFile(path, next(iter(statements.values())), checks)
 
 

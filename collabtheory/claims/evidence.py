@@ -123,7 +123,9 @@ def at_most(
     if coverage.met == 0:
         return Part(name, text, Verdict.VACUOUS, Rigor.CHECKED, coverage)
     left, right = left[selected], right[selected]
-    size = np.maximum(np.abs(left), np.abs(right)) if scale is None else np.broadcast_to(scale, selected.shape)[selected]
+    size = (
+        np.maximum(np.abs(left), np.abs(right)) if scale is None else np.broadcast_to(scale, selected.shape)[selected]
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         slack = (right - left) / size
     slack = np.where((size == 0) & (left == right), 0.0, slack)

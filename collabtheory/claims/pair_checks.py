@@ -11,7 +11,7 @@ from collabtheory.claims.subject import Subject
 
 SMALLEST = np.nextafter(0.0, 1.0)
 """The smallest positive float: `x >= SMALLEST` says that x is positive."""
-SMALLER_STEPS = 0.25 ** np.arange(1, 9)
+SMALLER_STEPS = tuple(0.25**power for power in range(1, 9))
 
 
 def pair_cases(pairs: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -52,11 +52,11 @@ def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = Non
 
 def _change_at_small_enough_steps(subject: Subject, within: np.ndarray) -> np.ndarray:
     pairs = subject.pairs
-    change = pairs["loss_change"].to_numpy().copy()
+    change: np.ndarray = pairs["loss_change"].to_numpy().copy()
     unsettled = np.flatnonzero(within & (change >= 0))
     if unsettled.size:
         i, j = (np.searchsorted(subject.users, pairs[name].to_numpy()[unsettled]) for name in ("u", "v"))
-        rates = float(pairs["learning_rate"].iloc[0]) * SMALLER_STEPS
+        rates = [float(pairs["learning_rate"].iloc[0]) * factor for factor in SMALLER_STEPS]
         change[unsettled] = np.asarray(subject.kernels.step_loss_change_pairs(rates, i, j)).min(0)
     return change
 

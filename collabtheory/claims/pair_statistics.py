@@ -16,12 +16,14 @@ def drawn_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def inside(pairs: pd.DataFrame, radius: str) -> np.ndarray:
     """Return which pairs are within the radius, by an upper bound of the Wasserstein distance."""
-    return (pairs["transport_cost"] < pairs[radius]).to_numpy()
+    selected: np.ndarray = (pairs["transport_cost"] < pairs[radius]).to_numpy()
+    return selected
 
 
 def helps(pairs: pd.DataFrame) -> np.ndarray:
     """Return which pairs' measured loss falls."""
-    return (pairs["loss_change"] < 0).to_numpy()
+    selected: np.ndarray = (pairs["loss_change"] < 0).to_numpy()
+    return selected
 
 
 def radius_numbers(pairs: pd.DataFrame, radius: str) -> dict[str, Number]:
@@ -32,7 +34,10 @@ def radius_numbers(pairs: pd.DataFrame, radius: str) -> dict[str, Number]:
         "share_helping": Number(_share(helped), "pairs where v's step lowers u's loss", n=n),
         "share_positive_radius": Number(_share((drawn[radius] > 0).to_numpy()), "pairs with a positive radius", n=n),
     }
-    for suffix, column, kind in (("", radius, "certified"), ("_heuristic", f"{radius}_heuristic", "heuristic, not a bound")):
+    for suffix, column, kind in (
+        ("", radius, "certified"),
+        ("_heuristic", f"{radius}_heuristic", "heuristic, not a bound"),
+    ):
         within = inside(drawn, column)
         numbers[f"share_inside{suffix}"] = Number(_share(within), f"pairs inside the radius ({kind})", n=n)
         numbers[f"precision{suffix}"] = Number(

@@ -70,7 +70,9 @@ def make_plan(
             models[seed] = _model(profile, seed, data, data_file, checkpoint)
             for stage in stages:
                 spec = PairsStep(pairs=profile.pairs, stage=stage, seed=seed)
-                pairs[seed, stage] = Task(f"pairs, seed {seed}, {stage}", build_pair_table, spec, (("model", models[seed]),))
+                pairs[seed, stage] = Task(
+                    f"pairs, seed {seed}, {stage}", build_pair_table, spec, (("model", models[seed]),)
+                )
     checks = [task for file in files for task in _checks(file, seeds, models, pairs, data)]
     return Plan(models, pairs, tuple(checks))
 

@@ -47,7 +47,7 @@ def record(
 def broken_record(
     check: Check, error: Exception, *, stage: str | None, seed: int | None, data: str | None, model: str | None
 ) -> dict[str, Any]:
-    """Return the record of a check that raised: ``assumption_fails`` for a premise, else ``error``; no control survives it."""
+    """Return the record of a check that raised: ``assumption_fails`` for a premise, else ``error``."""
     premise = isinstance(error, PremiseNotMet)
     return {
         **_heading(check, stage, seed, data, model),

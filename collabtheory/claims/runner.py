@@ -35,7 +35,7 @@ class Outcome:
         return tuple(record for record in self.records if record["control"] and not record["caught"])
 
     def exit_code(self, *, strict: bool = False) -> int:
-        """Return the exit code: 0 fine, 1 refuted or control not caught, 3 vacuous under ``strict``, 4 a check broke."""
+        """Return the exit code: 0 fine, 1 refuted or control not caught, 3 vacuous if ``strict``, 4 broken."""
         verdicts = {Verdict(record["verdict"]) for record in self.records if not record["control"]}
         broken = any(record["verdict"] == Verdict.ERROR for record in self.records)
         if any(verdict.is_refutation for verdict in verdicts) or (self.uncaught and not broken):
@@ -114,7 +114,9 @@ def _store_data(data: Interactions, store: Store) -> Path:
 
 
 def _collect(plan: Plan, store: Store) -> tuple[dict[str, Any], ...]:
-    lines = [line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()]
+    lines = [
+        line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()
+    ]
     return tuple(json.loads(line) for line in lines)
 
 
@@ -128,7 +130,9 @@ def _write_run(
     settings: dict[str, Any],
     seeds: int,
 ) -> None:
-    lines = [line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()]
+    lines = [
+        line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()
+    ]
     for seed, task in plan.models.items():
         for file in sorted(store.path(task).glob("*.safetensors")):
             _publish(file, folder / "models" / f"seed-{seed}" / file.name)

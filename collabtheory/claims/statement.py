@@ -28,6 +28,8 @@ class Statement:
     proof: tuple[str, ...]
     limits: tuple[str, ...] = ()
     kind: Literal["theorem", "empirical"] = "theorem"
+    position: int = 100
+    """Statements are listed and reported in this order, then by file name."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Check:
     """Controls: the one small change that makes the statement false."""
 
     def __call__(self, subject: Subject) -> Evidence:
+        """Gather the evidence."""
         return self.function(subject)
 
 

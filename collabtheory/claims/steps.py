@@ -80,10 +80,12 @@ def train_model(spec: TrainStep, work: Workspace) -> None:
         on_epoch=lambda epoch: work.progress(epoch.epoch / spec.training.epochs),
     )
     about = {"data": spec.data, "seed": spec.seed, "training": spec.training.model_dump(mode="json")}
-    final = trained.model.state_dict()
-    stages = {stage_name(epoch): (epoch, weights) for epoch, weights in sorted(trained.snapshots.items())}
-    for stage, (epoch, weights) in {**stages, TRAINED: (trained.best_epoch, final)}.items():
+    # The best weights first: loading a snapshot into the model overwrites them.
+    best = {**about, "stage": TRAINED, "epoch": trained.best_epoch}
+    save_model(work.output / f"{TRAINED}.safetensors", trained.model, best)
+    for epoch, weights in sorted(trained.snapshots.items()):
         trained.model.load_state_dict(weights)
+        stage = stage_name(epoch)
         save_model(work.output / f"{stage}.safetensors", trained.model, {**about, "stage": stage, "epoch": epoch})
     lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in trained.history]
     write_text(work.output / "history.jsonl", "".join(f"{line}\n" for line in lines))

@@ -184,6 +184,15 @@ IDENTITY = Activation(
     derivative_lipschitz=0.0,
     bounded_by=math.inf,
 )
+EXPONENTIAL = Activation(
+    "exponential",
+    torch.exp,
+    torch.exp,
+    torch.exp,
+    lipschitz=math.inf,
+    derivative_lipschitz=math.inf,
+    bounded_by=math.inf,
+)
 TANH = Activation(
     "tanh",
     torch.tanh,

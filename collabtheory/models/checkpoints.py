@@ -52,7 +52,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable safetensors file ({error})") from error
     if metadata.get("format") != FORMAT:
-        raise DataError(f"{path}: a safetensors file, but not a collabtheory checkpoint (format {metadata.get('format')})")
+        raise DataError(
+            f"{path}: a safetensors file, but not a collabtheory checkpoint (format {metadata.get('format')})"
+        )
     return tensors, json.loads(metadata["about"])
 
 

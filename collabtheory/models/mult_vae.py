@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -17,9 +19,11 @@ class SparseLinear(nn.Linear):
     """A linear layer that also takes a sparse input, so that users x items is never dense."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map ``(users, in)``, sparse or dense, to ``(users, out)``."""
         if x.layout == torch.strided:
             return super().forward(x)
-        return torch.sparse.mm(x, self.weight.t()) + self.bias
+        product: Tensor = torch.sparse.mm(x, self.weight.t())
+        return product + self.bias
 
 
 class MultVAE(nn.Module):
@@ -105,6 +109,6 @@ class MultVAE(nn.Module):
 
 def _tanh_chain(widths: tuple[int, ...], first: type[nn.Linear] = nn.Linear) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for position, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for position, (inputs, outputs) in enumerate(pairwise(widths)):
         layers += [(first if position == 0 else nn.Linear)(inputs, outputs), nn.Tanh()]
     return nn.Sequential(*layers)

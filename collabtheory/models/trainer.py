@@ -100,8 +100,12 @@ def train(
         If ``resume_from`` belongs to another specification.
     """
     state = _initial_state(model_spec, spec, split, seed)
-    identity = {"model": model_spec.model_dump(mode="json"), "training": spec.model_dump(mode="json"), "seed": seed,
-                "data": split.train.fingerprint}
+    identity = {
+        "model": model_spec.model_dump(mode="json"),
+        "training": spec.model_dump(mode="json"),
+        "seed": seed,
+        "data": split.train.fingerprint,
+    }
     if resume_from is not None and resume_from.exists():
         _restore(state, resume_from, identity)
     while (epoch := len(state.history) + 1) <= spec.epochs and epoch - state.best_epoch <= spec.patience:
@@ -158,14 +162,14 @@ def _run_epoch(state: _State, spec: TrainingSpec, split: StrongSplit, seed: int,
         terms = _losses(model, rows, masks, noise)
         loss = (terms[0] + beta * terms[1] + model.spec.alignment_weight * terms[2]).mean()
         state.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         sums += len(users) * np.array([loss.item(), *(term.mean().item() for term in terms)])
     if not np.isfinite(sums).all():
         raise NumericalFailure(f"training diverged in epoch {epoch}: the loss is {sums[0]}; lower the learning rate")
-    means = (sums / max(matrix.shape[0], 1)).tolist()
+    loss_mean, reconstruction, kl, alignment = (sums / max(matrix.shape[0], 1)).tolist()
     ndcg = validation_ndcg(model.eval(), split.validation)
-    return Epoch(epoch, *means, beta=beta, validation_ndcg=ndcg)
+    return Epoch(epoch, loss_mean, reconstruction, kl, alignment, beta, ndcg)
 
 
 def _losses(
@@ -221,7 +225,9 @@ def _store(state: _State, path: Path, identity: dict[str, object]) -> None:
 def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
     tensors, about = load_tensors(path)
     if about.get("identity") != identity:
-        raise DataError(f"{path}: the training state of another specification, data set or seed; remove it to start anew")
+        raise DataError(
+            f"{path}: the training state of another specification, data set or seed; remove it to start anew"
+        )
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         group, _, rest = name.rpartition("/") if name.startswith(("snapshot/", "adam/")) else name.partition("/")

@@ -43,7 +43,9 @@ def _examine(what: str, look: Callable[[], str]) -> Finding:
 def _versions() -> str:
     known = provenance()
     packages = known["packages"]
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items()) if isinstance(packages, dict) else ""
+    versions = (
+        ", ".join(f"{name} {version}" for name, version in packages.items()) if isinstance(packages, dict) else ""
+    )
     return f"collabtheory {known['collabtheory']}, Python {known['python']}, {versions}; {known['cores']} cores"
 
 

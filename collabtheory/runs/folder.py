@@ -166,7 +166,7 @@ class RunFolder:
         """
         import pandas as pd
 
-        path = self.path / "training" / f"seed-{seed}.jsonl"
+        path = self.history_path(seed)
         if not path.is_file():
             raise DataError(f"{self.path} has no training history of seed {seed} ({path.name} is missing)")
         frame = pd.DataFrame(_read_lines(path))
@@ -174,6 +174,19 @@ class RunFolder:
             raise DataError(f"{path}: its lines have no field 'epoch'; train again")
         frame = frame.reindex(columns=list(dict.fromkeys((*HISTORY_COLUMNS, "stage", *frame.columns))))
         return frame.astype(dict.fromkeys(HISTORY_COLUMNS[1:], "float64")).sort_values("epoch", ignore_index=True)
+
+    def history_path(self, seed: int) -> Path:
+        """Return where the training history of a seed lies (whether or not it is there)."""
+        return self.path / "training" / f"seed-{seed}.jsonl"
+
+    def saved_epochs(self, seed: int) -> dict[str, int]:
+        """Return after which epoch the model of each stage was saved, as its checkpoint says.
+
+        A stage whose checkpoint is not there or names no epoch (a model of the user's own) is left out.
+        """
+        paths = {stage: self.path / "models" / f"seed-{seed}" / f"{stage}.safetensors" for stage in self.stages}
+        epochs = {stage: _saved_epoch(path) for stage, path in paths.items() if path.is_file()}
+        return {stage: epoch for stage, epoch in epochs.items() if epoch is not None}
 
 
 def stage_order(stage: str) -> tuple[int, int, str]:
@@ -215,6 +228,18 @@ def _object(text: str, place: str) -> Record:
     if not isinstance(value, dict):
         raise DataError(f"{place}: a JSON object was expected; the file is corrupted, run `verify` again")
     return value
+
+
+def _saved_epoch(path: Path) -> int | None:
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+    except (safetensors.SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: not a readable checkpoint ({error})") from error
+    epoch = about.get("epoch") if isinstance(about, dict) else None
+    return epoch if isinstance(epoch, int) else None
 
 
 def _read_parquet(path: Path, columns: list[str] | None) -> pd.DataFrame:

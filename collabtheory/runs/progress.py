@@ -14,7 +14,9 @@ from collabtheory.runs.task import Task
 
 
 @contextlib.contextmanager
-def show_progress(console: Console, *, quiet: bool = False) -> Iterator[tuple[Callable[[int], None], Callable[[Event], None]]]:
+def show_progress(
+    console: Console, *, quiet: bool = False
+) -> Iterator[tuple[Callable[[int], None], Callable[[Event], None]]]:
     """Yield ``(expect, on_event)``: call the first with the number of steps, the second with each event."""
     if quiet:
         yield (lambda steps: None), (lambda event: None)
@@ -31,7 +33,11 @@ class _Bars:
 
     def __init__(self, console: Console) -> None:
         self.progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
             transient=True,
         )
         self.overall: TaskID | None = None

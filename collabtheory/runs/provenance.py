@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, revision, machine. Never part of ``claims.jsonl``, which must not depend on them."""
+"""Where numbers come from: versions, revision, machine. Kept beside ``claims.jsonl``, which must not hold them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def processor() -> str:
 
 
 def _git(root: Path, *words: str) -> str:
-    return subprocess.run(("git", *words), cwd=root, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(
+        ("git", *words), cwd=root, capture_output=True, text=True, check=True, timeout=10
+    ).stdout.strip()
 
 
 def _version(name: str) -> str | None:

@@ -21,6 +21,6 @@ def derive(root: int, *words: str | int) -> np.random.Generator:
 
 
 def derive_integer(root: int, *words: str | int) -> int:
-    """Return the 128-bit integer that :func:`derive` seeds with (for ``torch.Generator.manual_seed``, take it mod 2^63)."""
+    """Return the 128-bit integer that :func:`derive` seeds with (for torch, take it mod 2^63)."""
     text = "\x1f".join(f"{type(word).__name__}:{word}" for word in (root, *words))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")

@@ -73,7 +73,9 @@ def exclusive(folder: Path, *, patience: float = 3.0) -> Iterator[None]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise OutputError(f"{folder}: another run is using this folder; wait for it or choose --out") from error
+                    raise OutputError(
+                        f"{folder}: another run is using this folder; wait for it or choose --out"
+                    ) from error
                 time.sleep(0.1)
         yield
 

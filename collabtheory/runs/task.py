@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import collabtheory
 from collabtheory.runs.frozen import Frozen
@@ -35,7 +36,8 @@ class Task:
     """A step of a run, identified by what it computes and from what."""
 
     label: str
-    function: Callable[[Frozen, Workspace], None]
+    function: Callable[[Any, Workspace], None]
+    """Takes the specification and the workspace; top-level, so that any process can import it."""
     spec: Frozen
     needs: tuple[tuple[str, Task], ...] = ()
 

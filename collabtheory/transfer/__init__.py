@@ -1,1 +1,42 @@
-"""TODO."""
+"""Who moves whose loss: decoder gradients, one-step loss changes, mismatch, alignment and the sharing radii."""
+
+from collabtheory.transfer.codes import transport_cost, tube_radius
+from collabtheory.transfer.decoders import kernel_for
+from collabtheory.transfer.functions import (
+    alignment,
+    content_mismatch,
+    directional_slopes,
+    gradient_cross_gram,
+    gradient_gap,
+    gradient_gram,
+    gradient_gram_standard_error,
+    gradient_norms,
+    step_loss_change,
+    step_loss_change_pairs,
+)
+from collabtheory.transfer.kernels import TransferKernels
+from collabtheory.transfer.radii import aligned_radius, sharing_radius
+from collabtheory.transfer.sensitivities import Sensitivities
+from collabtheory.transfer.work import gram_flops, loss_change_flops
+
+__all__ = [
+    "Sensitivities",
+    "TransferKernels",
+    "aligned_radius",
+    "alignment",
+    "content_mismatch",
+    "directional_slopes",
+    "gradient_cross_gram",
+    "gradient_gap",
+    "gradient_gram",
+    "gradient_gram_standard_error",
+    "gradient_norms",
+    "gram_flops",
+    "kernel_for",
+    "loss_change_flops",
+    "sharing_radius",
+    "step_loss_change",
+    "step_loss_change_pairs",
+    "transport_cost",
+    "tube_radius",
+]

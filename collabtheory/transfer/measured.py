@@ -17,7 +17,7 @@ from collabtheory.transfer.kernels import TransferKernels
 TUBE_RADII = 10
 """Radii at which certified Lipschitz constants are computed; a pair uses the smallest that reaches its partner."""
 SLOPE_SAMPLES = 2
-"""Codes per user at which the slope of the directional scalar is measured: a lower bound, so fewer is weaker, not wrong."""
+"""Codes per user at which the slope of the directional scalar is measured: few make a weaker lower bound, not a wrong one."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def measure(
         lipschitz_lower=lower,
         lipschitz_upper=upper,
         directional_lower=np.asarray(slopes),
-        # <g_u, G(x_v, .)> is at most ||g_u|| times as steep as G(x_v, .), on the tube around v's codes that reaches u's.
+        # <g_u, G(x_v, .)> is at most ||g_u|| times as steep as G(x_v, .), on the tube around v's codes.
         directional_upper=np.asarray(norms)[:, None] * upper.T,
     )
 
@@ -95,8 +95,8 @@ def tube_constants(recommender: Recommender, x: sparse.csr_array, codes: np.ndar
     local = np.asarray(local_gradient_lipschitz(*model)).reshape(n_users, n_samples).max(1)
     reach = np.asarray(tube_radius(codes))
     ladder = _ladder(reach)
-    certified = np.asarray(gradient_lipschitz_on_balls(*model, ladder))
-    certified = certified.reshape(n_users, n_samples, len(ladder)).max(1)
+    certified = np.asarray(gradient_lipschitz_on_balls(*model, ladder[:, None]))
+    certified = certified.reshape(len(ladder), n_users, n_samples).max(2).T
     return local, np.take_along_axis(certified, np.searchsorted(ladder, reach, side="left"), axis=1)
 
 

@@ -61,7 +61,12 @@ def write_pair_table(
         Called with the share done.
     """
     measured = measure(
-        recommender, data.matrix[users.rows], n_samples=n_samples, learning_rate=learning_rate, rng=rng, progress=progress
+        recommender,
+        data.matrix[users.rows],
+        n_samples=n_samples,
+        learning_rate=learning_rate,
+        rng=rng,
+        progress=progress,
     )
     columns = PairColumns(data, users, measured)
 
@@ -96,7 +101,9 @@ class PairColumns:
         i = np.repeat(block, n_users)
         j = np.tile(np.arange(n_users), len(block))
         i, j = i[i != j], j[i != j]
-        return pd.DataFrame({**self._contents(i, j), **self._distances(i, j), **self._transfer(i, j), **self._radii(i, j)})
+        return pd.DataFrame(
+            {**self._contents(i, j), **self._distances(i, j), **self._transfer(i, j), **self._radii(i, j)}
+        )
 
     def _contents(self, i: np.ndarray, j: np.ndarray) -> dict[str, np.ndarray]:
         u, v = self.users.rows[i], self.users.rows[j]

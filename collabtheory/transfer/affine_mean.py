@@ -1,0 +1,64 @@
+"""The mean of a likelihood as an affine function of the user's size: what makes sensitivities linear in content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from collabtheory.errors import PremiseNotMet
+from collabtheory.models.likelihoods import Likelihood
+
+
+@dataclass(frozen=True)
+class AffineMean:
+    """``mean(eta; n) = m_0(eta) + n m_1(eta)``, of which only the parts that are not identically zero are kept.
+
+    The output sensitivity of content ``x`` at logits ``eta`` is then ``m_0 + n m_1 - x``: linear in ``(1, n, x)``. One
+    decoder pass at a code therefore serves the contents of all users.
+
+    Parameters
+    ----------
+    likelihood
+        Where the mean comes from.
+    parts
+        The powers of ``n`` that occur: ``(1,)`` for the multinomial, ``(0,)`` for the others.
+    """
+
+    likelihood: Likelihood
+    parts: tuple[int, ...]
+
+    def evaluate(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """Return each part ``m_k`` at ``logits`` ``(..., I)``, each ``(..., I)``, in the order of ``parts``."""
+        n = logits.new_zeros(logits.shape[:-1])
+        if self.parts == (0,):
+            return (self.likelihood.mean(logits, n),)
+        if self.parts == (1,):
+            return (self.likelihood.mean(logits, n + 1),)
+        constant = self.likelihood.mean(logits, n)
+        return (constant, self.likelihood.mean(logits, n + 1) - constant)
+
+    def tangents(self, logits: Tensor, direction: Tensor) -> tuple[Tensor, ...]:
+        """Return the derivative of each part along ``direction`` (the Hessian of ``A`` times it), each ``(..., I)``."""
+        _, tangents = torch.func.jvp(self.evaluate, (logits,), (direction,))  # type: ignore[misc]
+        result: tuple[Tensor, ...] = tangents
+        return result
+
+
+def affine_mean(likelihood: Likelihood) -> AffineMean:
+    """Find the parts of a likelihood's mean by evaluating it.
+
+    Raises
+    ------
+    PremiseNotMet
+        If the mean is not affine in ``n``; the kernels that compare contents have no closed form then.
+    """
+    logits = torch.linspace(-1.0, 1.5, 8, dtype=torch.float64).expand(4, 8)
+    sizes = torch.tensor([0.0, 1.0, 2.0, 7.0], dtype=torch.float64)
+    means = likelihood.mean(logits, sizes)
+    slope = means[1] - means[0]
+    if not torch.allclose(means, means[0] + sizes[:, None] * slope, rtol=1e-12, atol=1e-12):
+        raise PremiseNotMet(f"the mean of likelihood {likelihood.name!r} is not affine in the user's size n")
+    parts = tuple(power for power, values in enumerate((means[0], slope)) if bool((values != 0).any()))
+    return AffineMean(likelihood, parts or (0,))

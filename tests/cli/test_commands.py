@@ -1,0 +1,176 @@
+"""The commands as a user meets them: one clear line for bad input, a documented exit code, nothing half-written."""
+
+import gzip
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+
+from collabtheory import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder; return exit code, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["collabtheory", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return ended.value.code or 0, output.out, output.err
+
+    return call
+
+
+def test_help_is_instant_and_states_the_exit_codes():
+    command = [
+        sys.executable,
+        "-c",
+        "from collabtheory.cli import main; import sys; sys.argv=['collabtheory','--help']; main()",
+    ]
+    times = []
+    for _ in range(5):
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        times.append(time.monotonic() - started)
+    assert "Exit codes" in done.stdout
+    assert min(times) < 0.3
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from collabtheory import cli; print([m for m in ('torch','numpy','pandas') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def _bad_files(folder):
+    good = "user,item,rating\n" + "".join(f"{u},{i},5\n" for u in range(10) for i in range(6))
+    texts = {
+        "empty.csv": "",
+        "header.csv": "user,item,rating\n",
+        "no_item_column.csv": "user,movie_title\n1,x\n",
+        "rating_is_text.csv": good + "3,77,good\n",
+        "rating_is_nan.csv": good + "3,77,nan\n",
+        "id_too_large.csv": good + "99999999999999999999999,1,5\n",
+        "duplicate.csv": good + "3,2,4\n",
+        "no_item_id.csv": good + "3,,5\n",
+        "all_below.csv": good.replace(",5\n", ",1\n"),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    (folder / "pickle.csv").write_bytes(pickle.dumps({"user": [1]}))
+    (folder / "latin.csv").write_bytes(good.encode() + "7,é,5\n".encode("latin-1"))
+    (folder / "truncated.csv.gz").write_bytes(gzip.compress(good.encode() * 50)[:-30])
+    return [*texts, "pickle.csv", "latin.csv", "truncated.csv.gz", "missing.csv"]
+
+
+def test_every_bad_file_is_one_line_that_names_it_and_exit_code_2(run, tmp_path):
+    for name in _bad_files(tmp_path):
+        code, out, err = run("verify", "--data", tmp_path / name)
+        assert code == 2, (name, err)
+        assert out == ""
+        assert len(err.strip().splitlines()) == 1, (name, err)
+        assert name in err
+        assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("verify", "theorem_9_9"), "choose from"),
+        (("verify", "--profile", "huge"), "quick, full, paper"),
+        (("verify", "--data", "ml-3m"), "ml-3m"),
+        (("verify", "--model", "absent.safetensors"), "absent.safetensors"),
+        (("explain", "theorem_9_9"), "theorem_2_3"),
+        (("report", "nowhere"), "nowhere"),
+        (("verify", "--checks", "nowhere"), "nowhere"),
+        (("train", "--out", "m.safetensors", "--keep-probability", "0"), "keep-probability"),
+        (("train", "--out", "m.safetensors", "--likelihood", "normal"), "likelihood"),
+    ],
+)
+def test_wrong_usage_says_what_to_choose_from(run, arguments, message):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_nothing_selected_has_its_own_exit_code(run):
+    assert run("verify", "--kind", "empirical")[0] == 5
+
+
+def test_a_pickle_as_model_is_refused(run, tmp_path):
+    (tmp_path / "model.pt").write_bytes(pickle.dumps([1, 2]))
+    code, _, err = run("verify", "--model", "model.pt", "--quiet")
+    assert code == 2
+    assert "never opened" in err
+
+
+def test_an_output_that_is_a_file_is_refused(run, tmp_path):
+    (tmp_path / "taken").write_text("x")
+    code, _, err = run("verify", "--data", "davis", "--out", "taken", "--quiet")
+    assert code == 2
+    assert "cannot write" in err
+
+
+def test_list_and_explain_show_statements_controls_and_limits(run):
+    code, out, _ = run("list")
+    assert code == 0
+    for identifier in (
+        "theorem_2_3",
+        "aligned_radius",
+        "lemma_2_4",
+        "proposition_3_1",
+        "wasserstein_bracket",
+        "assumption_a1",
+    ):
+        assert identifier in out
+        code, text, _ = run("explain", identifier)
+        assert code == 0
+        for heading in ("Assumptions", "Proof", "Negative controls", "What it does not say"):
+            assert heading in text
+
+
+def test_doctor_finds_this_installation_fine(run):
+    code, out, _ = run("doctor")
+    assert code == 0, out
+    assert "equals autograd" in out
+
+
+def test_data_check_counts_and_names_problems(run, tmp_path):
+    (tmp_path / "my.csv").write_text("user,item\n" + "".join(f"u{u},i{i}\n" for u in range(8) for i in range(u, u + 6)))
+    code, out, _ = run("data", "check", "my.csv")
+    assert code == 0
+    assert "8 users" in out
+    (tmp_path / "empty.csv").write_text("")
+    assert run("data", "check", "empty.csv")[0] == 2
+
+
+def test_train_writes_a_checkpoint_that_verify_reads(run, tmp_path):
+    assert (
+        run("train", "--data", "davis", "--out", "m.safetensors", "--epochs", "2", "--alignment-weight", "0.1")[0] == 0
+    )
+    code, out, err = run(
+        "verify",
+        "proposition_3_1",
+        "--data",
+        "davis",
+        "--model",
+        "m.safetensors",
+        "--out",
+        "r",
+        "--jobs",
+        "1",
+        "--quiet",
+    )
+    assert code == 0, err
+    assert "proposition_3_1" in out or "Proposition 3.1" in out

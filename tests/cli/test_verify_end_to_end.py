@@ -1,0 +1,176 @@
+"""The main job on the smallest real data set: verdicts, controls, determinism, resume after a kill, refusal to pass."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from collabtheory.claims.discovery import bundled_folder
+
+COMMAND = [sys.executable, "-c", "from collabtheory.cli import main; main()", "verify", "--data", "davis", "--quiet"]
+
+
+def verify(folder, *options, **keywords):
+    return subprocess.run(
+        [*COMMAND, "--out", str(folder), *options], capture_output=True, text=True, check=False, **keywords
+    )
+
+
+def records(folder):
+    return [json.loads(line) for line in (folder / "claims.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    done = verify(folder, "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_run_folder_is_complete(finished):
+    for name in ("claims.jsonl", "junit.xml", "report.html", "run.json", "times.json"):
+        assert (finished / name).stat().st_size > 0
+    for folder in ("pairs", "figures", "models", "training"):
+        assert any((finished / folder).rglob("*.*"))
+
+
+def test_every_record_has_what_readers_rely_on(finished):
+    for record in records(finished):
+        assert {"id", "verdict", "rigor", "coverage", "margin", "control", "stage", "seed"} <= set(record)
+        assert 0 <= record["coverage"]["met"] <= record["coverage"]["tried"]
+
+
+def test_theorem_2_3_is_checked_at_every_stage_with_its_figures(finished):
+    found = {r["stage"]: r for r in records(finished) if r["id"] == "theorem_2_3" and not r["control"]}
+    assert {"initial", "epoch_1", "epoch_3", "epoch_10", "trained"} == set(found)
+    for record in found.values():
+        assert record["verdict"] in ("holds", "vacuous")
+        for name in (
+            "share_helping",
+            "share_positive_radius",
+            "share_inside",
+            "precision",
+            "recall",
+            "spearman_cosine_w2",
+        ):
+            assert name in record["numbers"]
+        assert record["numbers"]["first_order_slope"]["value"] == pytest.approx(2.0, abs=0.05)
+
+
+def test_every_negative_control_is_caught(finished):
+    controls = [record for record in records(finished) if record["control"]]
+    assert {record["id"] for record in controls} == {record["id"] for record in records(finished)}
+    assert all(record["caught"] and record["verdict"] == "violated" for record in controls)
+
+
+def test_nothing_is_computed_twice(finished):
+    steps = (finished / "store" / "steps.jsonl").read_text()
+    before = (finished / "claims.jsonl").read_bytes()
+    assert verify(finished).returncode == 0
+    assert (finished / "store" / "steps.jsonl").read_text() == steps
+    assert (finished / "claims.jsonl").read_bytes() == before
+
+
+def test_results_do_not_depend_on_the_number_of_workers(finished, tmp_path):
+    assert verify(tmp_path / "one", "--jobs", "1").returncode == 0
+    assert (tmp_path / "one" / "claims.jsonl").read_bytes() == (finished / "claims.jsonl").read_bytes()
+
+
+def test_after_a_kill_the_same_command_finishes_with_the_same_bytes(finished, tmp_path):
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([*COMMAND, "--out", str(folder)], start_new_session=True)
+    log = folder / "store" / "steps.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
+        assert process.poll() is None, "finished before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "claims.jsonl").exists()
+    assert verify(folder).returncode == 0
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert len(steps) == len(set(steps)), "a finished step was repeated"
+    assert (folder / "claims.jsonl").read_bytes() == (finished / "claims.jsonl").read_bytes()
+
+
+def test_ctrl_c_is_exit_code_130_and_leaves_no_verdicts(tmp_path):
+    folder = tmp_path / "interrupted"
+    process = subprocess.Popen(
+        [*COMMAND, "--out", str(folder)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (folder / "store").exists():
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not (folder / "claims.jsonl").exists()
+
+
+def _changed_checks(tmp_path, file, old, new):
+    folder = tmp_path / "checks"
+    shutil.copytree(bundled_folder("proofs_checks"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (folder / file).read_text()
+    assert text.count(old) == 1
+    (folder / file).write_text(text.replace(old, new))
+    return folder
+
+
+def test_a_check_that_was_disabled_makes_the_run_fail(tmp_path):
+    old = '"(1) ||g_u - g_v|| <= D", gap, penalty'
+    new = '"(1) ||g_u - g_v|| <= D", 0.0 * gap, penalty'
+    checks = _changed_checks(tmp_path, "theorem_2_3_sharing_radius.py", old, new)
+    text = (checks / "theorem_2_3_sharing_radius.py").read_text()
+    (checks / "theorem_2_3_sharing_radius.py").write_text(
+        text.replace("    least = norm * (norm - penalty)\n", "    least = -1e300 + 0.0 * norm\n")
+    )
+    done = verify(tmp_path / "run", "theorem_2_3", "--checks", str(checks))
+    assert done.returncode == 1, done.stderr
+    missed = {r["control_name"] for r in records(tmp_path / "run") if r["control"] and not r["caught"]}
+    assert missed == {"drop_content_mismatch"}
+
+
+def test_a_false_statement_makes_the_run_fail_and_shows_its_case(tmp_path):
+    checks = _changed_checks(
+        tmp_path,
+        "proposition_3_1_alignment_loss.py",
+        "+ (sigma**2).sum(1) + spread",
+        "+ 2 * (sigma**2).sum(1) + spread",
+    )
+    done = verify(tmp_path / "run", "proposition_3_1", "--checks", str(checks))
+    assert done.returncode == 1
+    violated = [r for r in records(tmp_path / "run") if r["verdict"] == "violated" and not r["control"]]
+    assert violated
+    assert violated[0]["worst"]["user"] >= 0
+
+
+def test_a_check_that_breaks_is_reported_as_error_with_exit_code_4(tmp_path):
+    checks = _changed_checks(
+        tmp_path,
+        "proposition_3_1_alignment_loss.py",
+        "    centroid, spread = _centroid",
+        "    raise ZeroDivisionError\n    centroid, spread = _centroid",
+    )
+    done = verify(tmp_path / "run", "proposition_3_1", "--checks", str(checks))
+    assert done.returncode == 4
+    assert any(r["verdict"] == "error" for r in records(tmp_path / "run"))
+
+
+def test_a_users_own_file_is_verified(tmp_path):
+    rows = [f"p{u},t{(u * 7 + i * i) % 30}" for u in range(40) for i in range(9)]
+    (tmp_path / "my.csv").write_text("user,item\n" + "\n".join(dict.fromkeys(rows)) + "\n")
+    done = subprocess.run(
+        [*COMMAND[:4], "--data", "my.csv", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (Path(tmp_path) / "runs" / "my-quick" / "report.html").exists()
