@@ -151,7 +151,7 @@ def _leaky_relu(slope: float) -> Activation:
     return Activation(
         "leaky_relu",
         lambda x: torch.where(x > 0, x, slope * x),
-        lambda x: torch.where(x > 0, 1.0, slope).to(x.dtype),
+        lambda x: torch.where(x > 0, torch.ones_like(x), torch.full_like(x, slope)),
         torch.zeros_like,
         lipschitz=max(1.0, abs(slope)),
         derivative_lipschitz=math.inf,

@@ -111,8 +111,10 @@ def _parts(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     if module._forward_hooks or module._forward_pre_hooks or parametrize.is_parametrized(module):
         raise PremiseNotMet(f"{name or 'module'} has hooks or parametrizations; remove them first")
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-        for key, child in module.named_children():
-            yield from _parts(child, f"{name}.{key}" if name else key)
+        # Not named_children(), which leaves out a module that stands twice.
+        for key, child in module._modules.items():
+            if child is not None:
+                yield from _parts(child, f"{name}.{key}" if name else key)
     else:
         yield name or "module", module
 

@@ -16,6 +16,9 @@ from torch.nn import functional
 from collabtheory.errors import InvalidInput
 
 
+_LARGE_CHANGE = 30.0
+
+
 class Likelihood(ABC):
     """One reconstruction loss, in nats per user. Stateless: use the instances in :data:`LIKELIHOODS`."""
 
@@ -52,8 +55,12 @@ class Multinomial(Likelihood):
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         probabilities = torch.softmax(logits, -1)
         # Centring first makes the first-order terms vanish exactly instead of cancelling.
-        centred = change - (probabilities * change).sum(-1, keepdim=True)
-        return n * torch.log1p((probabilities * (torch.expm1(centred) - centred)).sum(-1))
+        mean = (probabilities * change).sum(-1, keepdim=True)
+        centred = change - mean
+        small = torch.log1p((probabilities * (torch.expm1(centred) - centred)).sum(-1))
+        # Where exp would overflow nothing cancels, and the plain difference is right.
+        large = torch.logsumexp(logits + change, -1) - torch.logsumexp(logits, -1) - mean.squeeze(-1)
+        return n * torch.where(centred.amax(-1) < _LARGE_CHANGE, small, large)
 
 
 class Bernoulli(Likelihood):

@@ -14,7 +14,6 @@ from collabtheory.errors import InvalidInput, NumericalFailure
 from collabtheory.models.likelihoods import Likelihood, get_likelihood
 from collabtheory.transfer import automatic_kernels, gram
 from collabtheory.transfer.affine_mean import affine_mean
-from collabtheory.transfer.alignment import alignments
 from collabtheory.transfer.arguments import Rates, one_of, read_rates, read_rows, refuse_overflow
 from collabtheory.transfer.automatic import AutomaticDecoder, check_output
 from collabtheory.transfer.codes import Matrix, read_codes
@@ -25,6 +24,7 @@ from collabtheory.transfer.loss_change import loss_changes, pair_loss_changes
 from collabtheory.transfer.mismatch import mismatches
 from collabtheory.transfer.sensitivities import Sensitivities, sensitivities
 from collabtheory.transfer.slopes import largest_slopes
+from collabtheory.transfer.tangents import alignments
 
 
 class TransferKernels:

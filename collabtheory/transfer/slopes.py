@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from collabtheory.transfer.alignment import tangents
 from collabtheory.transfer.sensitivities import Sensitivities, sum_of_parts
+from collabtheory.transfer.tangents import tangents
 
 
 @torch.no_grad()
