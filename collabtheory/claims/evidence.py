@@ -79,6 +79,12 @@ class Evidence:
         return weakest(part.rigor for part in self.parts)
 
     @property
+    def tightest(self) -> Part | None:
+        """The part with the smallest margin; None if no part has one."""
+        with_margin = [part for part in self.parts if part.margin is not None]
+        return min(with_margin, key=lambda part: part.margin or 0.0) if with_margin else None
+
+    @property
     def leading(self) -> Part:
         """The part that decided the verdict (the last such: parts are given in the order of the proof)."""
         return [part for part in self.parts if part.verdict == self.verdict][-1]

@@ -26,15 +26,15 @@ def record(
     model: str | None,
 ) -> dict[str, Any]:
     """Return the record of a check that ran."""
-    leading = evidence.leading
+    tightest = evidence.tightest
     return {
         **_heading(check, stage, seed, data, model),
         "caught": evidence.verdict.is_refutation if check.control else None,
         "verdict": evidence.verdict.value,
         "rigor": evidence.rigor.value,
-        "coverage": asdict(leading.coverage),
-        "margin": _rounded(leading.margin),
-        "worst": _rounded(leading.worst),
+        "coverage": asdict(evidence.leading.coverage),
+        "margin": _rounded(tightest.margin) if tightest else None,
+        "worst": _rounded({"part": tightest.name, **(tightest.worst or {})}) if tightest else None,
         "parts": [_part(part) for part in evidence.parts],
         "numbers": {
             name: {**_rounded(asdict(number)), "order": order}

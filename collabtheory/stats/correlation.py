@@ -25,7 +25,9 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
-    r"""Return the rank correlation of x and y at fixed z: :math:`(r_{xy} - r_{xz} r_{yz}) / \sqrt{(1-r_{xz}^2)(1-r_{yz}^2)}`.
+    r"""Return the rank correlation of x and y at fixed z.
+
+    .. math:: (r_{xy} - r_{xz} r_{yz}) / \sqrt{(1-r_{xz}^2)(1-r_{yz}^2)}
 
     NaN if ``x`` or ``y`` is constant or a function of ``given``; the plain correlation if ``given`` is constant.
     """

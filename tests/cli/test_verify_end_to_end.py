@@ -152,6 +152,7 @@ def test_a_false_statement_makes_the_run_fail_and_shows_its_case(tmp_path):
     violated = [r for r in records(tmp_path / "run") if r["verdict"] == "violated" and not r["control"]]
     assert violated
     assert violated[0]["worst"]["user"] >= 0
+    assert violated[0]["worst"]["part"] == "identity"
 
 
 def test_a_check_that_breaks_is_reported_as_error_with_exit_code_4(tmp_path):

@@ -72,8 +72,10 @@ def test_keys_differ_by_specification_function_and_needs():
 
 
 def test_a_folder_in_use_is_refused(tmp_path):
-    with exclusive(tmp_path), pytest.raises(OutputError, match="another run is using this folder"), exclusive(
-        tmp_path, patience=0.2
+    with (
+        exclusive(tmp_path),
+        pytest.raises(OutputError, match="another run is using this folder"),
+        exclusive(tmp_path, patience=0.2),
     ):
         pass
 
