@@ -20,7 +20,7 @@ class DataError(CollabTheoryError, ValueError):
 
 
 class PremiseNotMet(CollabTheoryError):
-    """A statement was asked of a model that does not meet its premise (for example a decoder without Lipschitz bound)."""
+    """A statement was asked of a model that does not meet its premise (a decoder without Lipschitz bound, say)."""
 
 
 class NumericalFailure(CollabTheoryError, ArithmeticError):

@@ -126,7 +126,8 @@ def constant_at_the_centre(subject: Subject) -> Evidence:
 
 def _contents(subject: Subject) -> np.ndarray:
     rows = subject.users[np.linspace(0, len(subject.users) - 1, CODES).astype(int)]
-    return subject.interactions.matrix[rows].toarray().astype(np.float64)
+    contents: np.ndarray = subject.interactions.matrix[rows].toarray().astype(np.float64)
+    return contents
 
 
 def _slopes_and_certificates(subject: Subject) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from collabtheory.claims import Evidence, Number, Part, Statement, Subject, at_most, check, negative_control
-from collabtheory.claims.pair_checks import pair_cases, pairs_at_shared_codes, radius_parts
+from collabtheory.claims.pair_checks import lipschitz_term, pair_cases, pairs_at_shared_codes, radius_parts
 from collabtheory.claims.pair_statistics import drawn_pairs, radius_numbers
 from collabtheory.transfer import sharing_radius
 
@@ -72,11 +72,11 @@ def own_content(subject: Subject) -> Evidence:
 
 def _lower_bound(pairs: pd.DataFrame) -> Part:
     size = pairs["gradient_norm_u"] * pairs[["gradient_norm_u", "gradient_norm_v"]].max(axis=1)
-    bound = pairs["alignment"] - pairs["directional_lipschitz_upper"] * pairs["transport_cost"]
+    bound = pairs["alignment"].to_numpy() - lipschitz_term(pairs, "directional_lipschitz_upper")
     return at_most(
         "inner_product",
         "(1) a - L_dir W_1 <= <g_u,g_v>",
-        bound.to_numpy(),
+        bound,
         pairs["inner_product"].to_numpy(),
         cases=pair_cases(pairs),
         scale=size.to_numpy(),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from collabtheory.claims import Evidence, Number, Part, Statement, Subject, at_most, check, negative_control
-from collabtheory.claims.pair_checks import SMALLEST, pair_cases, pairs_at_shared_codes, radius_parts
+from collabtheory.claims.pair_checks import SMALLEST, lipschitz_term, pair_cases, pairs_at_shared_codes, radius_parts
 from collabtheory.claims.pair_statistics import decay_numbers, radius_numbers
 from collabtheory.latent import local_gradient_lipschitz, posterior_mass_outside
 from collabtheory.transfer import TransferKernels, sharing_radius, transport_cost
@@ -97,7 +97,7 @@ def _penalty_parts(pairs: pd.DataFrame) -> tuple[Part, Part]:
     """Return (1) and (2) on the columns of a pair table."""
     cases = pair_cases(pairs)
     norm, product = pairs["gradient_norm_u"].to_numpy(), pairs["inner_product"].to_numpy()
-    penalty = (pairs["lipschitz_upper"] * pairs["transport_cost"] + pairs["content_mismatch"]).to_numpy()
+    penalty = lipschitz_term(pairs, "lipschitz_upper") + pairs["content_mismatch"].to_numpy()
     size = np.maximum(norm, pairs["gradient_norm_v"].to_numpy())
     least = norm * (norm - penalty)
     gap = pairs["gradient_gap"].to_numpy()

@@ -75,11 +75,12 @@ def bracket(subject: Subject) -> Evidence:
 
 @negative_control(BRACKET, "w2_as_lower_bound", "W_2 in place of the lower bound", stages="last")
 def w2_as_lower_bound(subject: Subject) -> Evidence:
-    """Refute W_2 <= W_1 through the upper bound."""
-    pairs = subject.pairs
-    cases = {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
+    """Refute W_2 <= W_1, through the upper bound, on posteriors with one mean and different widths."""
+    mu, sigma = subject.posterior[subject.users].numpy()
+    p, q = DiagonalGaussian(mu, sigma), DiagonalGaussian(mu, 2.0 * sigma)
+    upper = np.asarray(w1_bounds(p, q).upper)
     return Evidence(
-        parts=(at_most("order", "W_2 <= upper", pairs["w2"].to_numpy(), pairs["w1_upper"].to_numpy(), cases=cases),)
+        parts=(at_most("order", "W_2 <= upper", np.asarray(w2(p, q)), upper, cases={"user": subject.users}),)
     )
 
 

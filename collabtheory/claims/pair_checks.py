@@ -19,6 +19,13 @@ def pair_cases(pairs: pd.DataFrame) -> dict[str, np.ndarray]:
     return {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
 
 
+def lipschitz_term(pairs: pd.DataFrame, constant: str) -> np.ndarray:
+    """Return ``L W_1`` with the upper bound of W_1; 0 at distance 0 even where no finite constant is known."""
+    cost = pairs["transport_cost"].to_numpy()
+    term: np.ndarray = np.multiply(pairs[constant].to_numpy(), cost, out=np.zeros(len(cost)), where=cost > 0)
+    return term
+
+
 def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = None) -> tuple[Part, Part]:
     """Check that inside a radius the inner product is positive and u's measured loss falls, both strictly.
 

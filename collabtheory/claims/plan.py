@@ -36,6 +36,16 @@ class Plan:
         """Everything, needs first."""
         return (*self.models.values(), *self.pairs.values(), *self.checks)
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages of training, in order."""
+        return list(dict.fromkeys(stage for _, stage in self.pairs))
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all task keys: two runs with the same identity have the same results."""
+        return hashlib.sha256("".join(task.key for task in self.tasks).encode()).hexdigest()
+
 
 def make_plan(
     files: tuple[StatementFile, ...],

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from collabtheory.claims.evidence import Evidence, Part
 from collabtheory.claims.statement import Check
+from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Rigor, Verdict
 from collabtheory.errors import PremiseNotMet
 
 DIGITS = 12
 """Significant digits kept in a record; float64 results are not meaningful beyond."""
+
+
+def run_checks(
+    checks: Iterable[Check], subject: Subject, *, data: str | None, model: str | None
+) -> Iterator[dict[str, Any]]:
+    """Run the checks and then the controls of one statement at one stage, and yield their records.
+
+    A check that raises is a finding of its own. Where a premise of the statement is not met by the model at hand, its
+    controls cannot be built either and are left out: the record says ``assumption_fails`` and why.
+    """
+    where: dict[str, Any] = {"stage": subject.stage, "seed": subject.seed, "data": data, "model": model}
+    premise_met = True
+    for check in sorted(checks, key=lambda check: check.control is not None):
+        if check.control and not premise_met:
+            continue
+        try:
+            yield record(check, check(subject), **where)
+        except PremiseNotMet as error:
+            premise_met = premise_met and check.control is not None
+            yield broken_record(check, error, **where)
+        except Exception as error:
+            yield broken_record(check, error, **where)
 
 
 def record(

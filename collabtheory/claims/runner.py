@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collabtheory.claims.discovery import StatementFile
+from collabtheory.claims.discovery import StatementFile, discover
 from collabtheory.claims.plan import Plan, make_plan
-from collabtheory.claims.profiles import get_profile
+from collabtheory.claims.profiles import PairSpec, get_profile
+from collabtheory.claims.record import run_checks, to_line
+from collabtheory.claims.results import forget_other_run, publish_files, write_results
+from collabtheory.claims.steps import RECORDS_FILE, TRAINED
+from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Verdict
 from collabtheory.data import Interactions
 from collabtheory.errors import InvalidInput
+from collabtheory.models.recommender import Recommender
 from collabtheory.runs.engine import Event, execute
-from collabtheory.runs.files import write_atomically, write_text
-from collabtheory.runs.provenance import provenance
+from collabtheory.runs.files import write_atomically
+from collabtheory.runs.seeds import derive
 from collabtheory.runs.store import Store, exclusive
+from collabtheory.runs.task import canonical_json
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,110 @@ def verify(
             files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint
         )
         on_plan(plan)
+        forget_other_run(folder, plan.identity)
         execute(plan.tasks, store, jobs=jobs, on_event=on_event)
-        records = _collect(plan, store)
-        _write_run(folder, plan, store, records, data, profile, settings.model_dump(mode="json"), seeds)
-    return Outcome(folder, records)
+        publish_files(folder, plan, store)
+        lines = [
+            line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()
+        ]
+        write_results(
+            folder,
+            lines,
+            data,
+            identity=plan.identity,
+            profile=profile,
+            settings=settings.model_dump(mode="json"),
+            seeds=range(seeds),
+            stages=plan.stages,
+            times=store.times(plan.tasks),
+        )
+    return Outcome(folder, tuple(json.loads(line) for line in lines))
+
+
+def verify_model(
+    recommender: Recommender,
+    data: Interactions,
+    folder: Path,
+    *,
+    files: tuple[StatementFile, ...] | None = None,
+    pairs: PairSpec | None = None,
+    seed: int = 0,
+) -> Outcome:
+    """Check statements on a model of your own, in this process, and write the run folder.
+
+    Parameters
+    ----------
+    recommender
+        Your model as two callables, see :class:`~collabtheory.models.Recommender`.
+    data
+        The interactions, with the model's items as columns, in its order.
+    folder
+        The run folder; what it holds of another run is replaced.
+    files
+        The statements; default all of the project's.
+    pairs
+        Which pairs are measured, and how.
+    seed
+        Root of every draw.
+
+    Returns
+    -------
+    Outcome
+        With one stage, ``trained``. A statement whose premise your model does not meet (an encoder whose layers are
+        not known has no certified Lipschitz constant) comes out as ``assumption_fails``, never as passed.
+    """
+    files, settings, folder = files or discover(), pairs or PairSpec(), folder.absolute()
+    model = recommender.fingerprint()
+    content = [model, data.fingerprint, settings.model_dump(mode="json"), seed, [file.fingerprint for file in files]]
+    identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    with exclusive(folder):
+        forget_other_run(folder, identity)
+        subject = measured_subject(recommender, data, folder, settings, seed)
+        lines = []
+        for file in files:
+            free = [check for check in file.checks if check.stages == "none"]
+            bound = [check for check in file.checks if check.stages != "none"]
+            found = [
+                *run_checks(free, Subject(seed), data=None, model=None),
+                *run_checks(bound, subject, data=data.fingerprint, model=model),
+            ]
+            lines += [to_line(record) for record in found]
+        profile = {"pairs": settings.model_dump(mode="json")}
+        write_results(
+            folder,
+            lines,
+            data,
+            identity=identity,
+            profile="own model",
+            settings=profile,
+            seeds=[seed],
+            stages=[TRAINED],
+            times={},
+        )
+    return Outcome(folder, tuple(json.loads(line) for line in lines))
+
+
+def measured_subject(
+    recommender: Recommender, data: Interactions, folder: Path, settings: PairSpec, seed: int
+) -> Subject:
+    """Measure the pair table of a model in memory into a run folder and return what its checks may look at."""
+    from collabtheory.transfer.pair_table import write_pair_table
+    from collabtheory.transfer.users import choose_users
+
+    interactions_file = folder / "store" / "interactions.npz"
+    pairs_file = folder / "pairs" / f"seed-{seed}" / f"{TRAINED}.parquet"
+    write_atomically(interactions_file, data.save)
+    users = choose_users(data, settings.random_users, settings.near_users, rng=derive(seed, "pairs", "users"))
+    write_pair_table(
+        pairs_file,
+        recommender,
+        data,
+        users,
+        n_samples=settings.samples,
+        learning_rate=settings.learning_rate,
+        rng=derive(seed, "pairs", "noise"),
+    )
+    return Subject(seed, TRAINED, interactions_file=interactions_file, pairs_file=pairs_file, given=recommender)
 
 
 def _store_data(data: Interactions, store: Store) -> Path:
@@ -111,76 +216,3 @@ def _store_data(data: Interactions, store: Store) -> Path:
     if not path.exists():
         write_atomically(path, data.save)
     return path
-
-
-def _collect(plan: Plan, store: Store) -> tuple[dict[str, Any], ...]:
-    lines = [
-        line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()
-    ]
-    return tuple(json.loads(line) for line in lines)
-
-
-def _write_run(
-    folder: Path,
-    plan: Plan,
-    store: Store,
-    records: tuple[dict[str, Any], ...],
-    data: Interactions,
-    profile: str,
-    settings: dict[str, Any],
-    seeds: int,
-) -> None:
-    lines = [
-        line for task in plan.checks for line in (store.path(task) / "records.jsonl").read_text("utf-8").splitlines()
-    ]
-    for seed, task in plan.models.items():
-        for file in sorted(store.path(task).glob("*.safetensors")):
-            _publish(file, folder / "models" / f"seed-{seed}" / file.name)
-        _publish(store.path(task) / "history.jsonl", folder / "training" / f"seed-{seed}.jsonl")
-    for (seed, stage), task in plan.pairs.items():
-        _publish(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
-    meta = {
-        "profile": profile,
-        "settings": settings,
-        "seeds": list(range(seeds)),
-        "stages": list(dict.fromkeys(stage for _, stage in plan.pairs)),
-        "statements": list(dict.fromkeys(record["id"] for record in records)),
-        "data": describe(data),
-        "provenance": provenance(),
-    }
-    write_text(folder / "run.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
-    write_text(folder / "times.json", json.dumps(_times(plan, store), indent=1) + "\n")
-    write_text(folder / "claims.jsonl", "".join(f"{line}\n" for line in lines))
-
-
-def describe(data: Interactions) -> dict[str, Any]:
-    """Return name, sizes, filters and fingerprint of a data set, for the run's description."""
-    return {
-        "name": data.name,
-        "n_users": data.n_users,
-        "n_items": data.n_items,
-        "n_interactions": data.n_interactions,
-        "density": data.density,
-        "fingerprint": data.fingerprint,
-        "filters": [str(step) for step in data.filters],
-    }
-
-
-def _times(plan: Plan, store: Store) -> dict[str, float]:
-    log = store.root / "steps.jsonl"
-    entries = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
-    wanted = {task.key for task in plan.tasks}
-    return {entry["step"]: entry["seconds"] for entry in entries if entry["key"] in wanted}
-
-
-def _publish(source: Path, target: Path) -> None:
-    """Show a stored result under a readable name, without a second copy where the file system allows."""
-
-    def link(temporary: Path) -> None:
-        temporary.unlink()
-        try:
-            os.link(source, temporary)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, temporary)
-
-    write_atomically(target, link)

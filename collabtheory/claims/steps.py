@@ -11,8 +11,9 @@ from pydantic import Field
 
 from collabtheory.claims.discovery import load_statement
 from collabtheory.claims.profiles import PairSpec, stage_name
-from collabtheory.claims.record import broken_record, record, to_line
-from collabtheory.claims.statement import Check, Stages
+from collabtheory.claims.record import run_checks as run_statement
+from collabtheory.claims.record import to_line
+from collabtheory.claims.statement import Stages
 from collabtheory.claims.subject import Subject
 from collabtheory.data import Interactions
 from collabtheory.data.split import strong_generalisation
@@ -23,6 +24,7 @@ from collabtheory.runs.seeds import derive
 from collabtheory.runs.task import Workspace
 
 TRAINED = "trained"
+RECORDS_FILE = "records.jsonl"
 
 
 class TrainStep(Frozen):
@@ -140,18 +142,10 @@ def run_checks(spec: CheckStep, work: Workspace) -> None:
     subject = _subject(spec.seed, spec.stage, work) if spec.stage is not None else Subject(spec.seed)
     model = subject.recommender.fingerprint() if spec.stage is not None else None
     lines = []
-    for number, check in enumerate(chosen):
-        lines.append(to_line(_checked(check, subject, spec, model)))
-        work.progress((number + 1) / len(chosen))
-    write_text(work.output / "records.jsonl", "".join(f"{line}\n" for line in lines))
-
-
-def _checked(check: Check, subject: Subject, spec: CheckStep, model: str | None) -> dict[str, object]:
-    where = {"stage": spec.stage, "seed": spec.seed, "data": spec.data, "model": model}
-    try:
-        return record(check, check(subject), **where)  # type: ignore[arg-type]
-    except Exception as error:  # a check that breaks is a finding of its own
-        return broken_record(check, error, **where)  # type: ignore[arg-type]
+    for found in run_statement(chosen, subject, data=spec.data, model=model):
+        lines.append(to_line(found))
+        work.progress(len(lines) / len(chosen))
+    write_text(work.output / RECORDS_FILE, "".join(f"{line}\n" for line in lines))
 
 
 def _subject(seed: int, stage: str, work: Workspace) -> Subject:

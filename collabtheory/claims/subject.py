@@ -33,6 +33,8 @@ class Subject:
     checkpoint: Path | None = None
     interactions_file: Path | None = None
     pairs_file: Path | None = None
+    given: Recommender | None = None
+    """A model in memory, in place of a checkpoint."""
 
     def rng(self, *words: str | int) -> np.random.Generator:
         """Return the generator of these words, independent of every other."""
@@ -48,6 +50,8 @@ class Subject:
     @functools.cached_property
     def recommender(self) -> Recommender:
         """The model, in float64."""
+        if self.given is not None:
+            return self.given
         from collabtheory.models.checkpoints import load_model
         from collabtheory.models.recommender import from_mult_vae
 

@@ -1,9 +1,9 @@
 r"""Personalised item alignment (PIA): latent codes are drawn to the anchors of the user's own items.
 
-Proposition 3.1: with :math:`\bar e_x` the mean of the anchors,
+Proposition 3.1: with :math:`\bar e_x` the mean anchor,
 
 .. math:: L_A(x_h, x) = \frac{1}{n_x} \sum_{i \in S_x} E_{z \sim q(z|x_h)} ||z - e_i||^2
-          = ||\mu(x_h) - \bar e_x||^2 + \mathrm{tr}\, \Sigma(x_h) + \frac{1}{n_x} \sum_{i \in S_x} ||e_i - \bar e_x||^2 .
+          = ||\mu(x_h) - \bar e_x||^2 + \mathrm{tr} \Sigma(x_h) + \frac{1}{n_x} \sum_{i \in S_x} ||e_i - \bar e_x||^2
 
 The right-hand side is what training evaluates: one sparse product instead of ``n_x`` distances.
 """

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from collabtheory.errors import InvalidInput
 
-
 _LARGE_CHANGE = 30.0
 
 

@@ -75,6 +75,8 @@ class MultVAE(nn.Module):
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Map an encoder input ``(users, items)``, sparse or dense, to ``mu`` and log-variance, ``(users, latent)``."""
+        if inputs.shape[-1] != self.n_items:
+            raise InvalidInput(f"the model knows {self.n_items} items and the contents have {inputs.shape[-1]} columns")
         hidden = self.trunk(inputs) if len(self.trunk) else inputs
         return self.mean_head(hidden), self.log_variance_head(hidden)
 

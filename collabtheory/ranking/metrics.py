@@ -1,4 +1,4 @@
-"""Top-n ranking accuracy under the definitions of arXiv:1802.05814; libraries differ, so each definition is spelt out."""
+"""Top-n ranking accuracy by the definitions of arXiv:1802.05814; libraries differ, so each one is spelt out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def rank_unseen(scores: np.ndarray, seen: sparse.csr_array, k: int) -> np.ndarra
         raise InvalidInput("scores must be finite")
     masked = np.array(scores, dtype=np.float64)
     masked[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
-    return np.argsort(-masked, axis=1, kind="stable")[:, :k]
+    order: np.ndarray = np.argsort(-masked, axis=1, kind="stable")
+    return order[:, :k]
 
 
 def hits(ranked: np.ndarray, held_out: sparse.csr_array) -> np.ndarray:
@@ -61,4 +62,4 @@ def _held_out_sizes(held_out: sparse.csr_array) -> np.ndarray:
     if (sizes == 0).any():
         row = int(np.flatnonzero(sizes == 0)[0])
         raise InvalidInput(f"user in row {row} has no held-out item; leave such users out of the evaluation")
-    return sizes
+    return np.asarray(sizes)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from collabtheory.errors import OutputError
@@ -50,6 +50,13 @@ class Store:
             with (self.root / "steps.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"step": task.label, "key": task.key, "seconds": round(seconds, 3)}) + "\n")
             shutil.rmtree(self.scratch(task), ignore_errors=True)
+
+    def times(self, tasks: Iterable[Task]) -> dict[str, float]:
+        """Return the seconds that each of these tasks took when it was run, by label."""
+        log = self.root / "steps.jsonl"
+        entries = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.exists() else []
+        wanted = {task.key for task in tasks}
+        return {entry["step"]: entry["seconds"] for entry in entries if entry["key"] in wanted}
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from collabtheory.errors import PremiseNotMet
 from collabtheory.latent import gradient_lipschitz_on_balls, local_gradient_lipschitz
 from collabtheory.models.posterior import DiagonalGaussian
 from collabtheory.models.recommender import Recommender
@@ -17,7 +18,7 @@ from collabtheory.transfer.kernels import TransferKernels
 TUBE_RADII = 10
 """Radii at which certified Lipschitz constants are computed; a pair uses the smallest that reaches its partner."""
 SLOPE_SAMPLES = 2
-"""Codes per user at which the slope of the directional scalar is measured: few make a weaker lower bound, not a wrong one."""
+"""Codes per user at which the slope of the directional scalar is measured; few weaken this lower bound."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,14 @@ def tube_constants(recommender: Recommender, x: sparse.csr_array, codes: np.ndar
     n_users, n_samples, n_dimensions = codes.shape
     contents, flat = x[np.repeat(np.arange(n_users), n_samples)], codes.reshape(-1, n_dimensions)
     model = (recommender.decoder, recommender.likelihood, contents, flat)
-    local = np.asarray(local_gradient_lipschitz(*model)).reshape(n_users, n_samples).max(1)
     reach = np.asarray(tube_radius(codes))
     ladder = _ladder(reach)
-    certified = np.asarray(gradient_lipschitz_on_balls(*model, ladder[:, None]))
+    try:
+        local = np.asarray(local_gradient_lipschitz(*model)).reshape(n_users, n_samples).max(1)
+        certified = np.asarray(gradient_lipschitz_on_balls(*model, ladder[:, None]))
+    except PremiseNotMet:
+        # No constant is known for this decoder, so none is claimed: infinite ones, and every radius is empty.
+        return np.full(n_users, np.inf), np.full((n_users, n_users), np.inf)
     certified = certified.reshape(len(ladder), n_users, n_samples).max(2).T
     return local, np.take_along_axis(certified, np.searchsorted(ladder, reach, side="left"), axis=1)
 

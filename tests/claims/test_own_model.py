@@ -1,0 +1,79 @@
+"""A model of the user's own, as two callables: what can be checked is checked, what cannot be is said."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import collabtheory as ct
+from collabtheory.claims import verify_model
+from collabtheory.claims.profiles import PairSpec
+from collabtheory.models import Recommender
+
+PAIRS = PairSpec(random_users=12, near_users=4, samples=2)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return ct.load("davis")
+
+
+def encoder(n_items, d=3):
+    weights = np.random.default_rng(0).standard_normal((n_items, d)) / 4
+
+    def encode(contents):
+        return contents @ weights, np.full((contents.shape[0], d), 0.3)
+
+    return encode
+
+
+def _decoder(*layers):
+    torch.manual_seed(0)
+    return nn.Sequential(*layers)
+
+
+def _by_id(outcome):
+    return {record["id"]: record for record in outcome.records if not record["control"] and record["stage"]}
+
+
+def test_a_chain_decoder_is_checked_like_the_built_in_model(data, tmp_path):
+    decoder = _decoder(nn.Linear(3, 8), nn.Softplus(), nn.Linear(8, data.n_items))
+    outcome = verify_model(Recommender(encoder(data.n_items), decoder, "bernoulli"), data, tmp_path, pairs=PAIRS)
+    found = _by_id(outcome)
+    assert outcome.exit_code() == 0
+    assert found["theorem_2_3"]["verdict"] in ("holds", "vacuous")
+    assert found["aligned_radius"]["verdict"] in ("holds", "vacuous")
+    assert found["proposition_3_1"]["verdict"] == "holds"
+    assert found["lemma_2_4"]["verdict"] == "assumption_fails"
+    assert "layers are not known" in found["lemma_2_4"]["notes"][0]
+    assert [json.loads(line) for line in (tmp_path / "claims.jsonl").read_text().splitlines()] == list(outcome.records)
+
+
+def test_a_decoder_without_certificate_claims_no_radius(data, tmp_path):
+    decoder = _decoder(nn.Linear(3, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, data.n_items))
+    outcome = verify_model(Recommender(encoder(data.n_items), decoder, "multinomial"), data, tmp_path, pairs=PAIRS)
+    theorem = _by_id(outcome)["theorem_2_3"]
+    assert theorem["verdict"] == "vacuous"
+    assert theorem["numbers"]["share_positive_radius"]["value"] == 0
+    assert theorem["numbers"]["share_helping"]["value"] > 0
+    assert theorem["numbers"]["first_order_slope"]["value"] == pytest.approx(2, abs=0.05)
+    assert _by_id(outcome)["assumption_a1"]["verdict"] == "assumption_fails"
+    assert not outcome.uncaught
+    assert outcome.exit_code() == 0
+
+
+def test_another_model_in_the_same_folder_replaces_the_results(data, tmp_path):
+    for width in (4, 5):
+        decoder = _decoder(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, data.n_items))
+        outcome = verify_model(Recommender(encoder(data.n_items), decoder, "multinomial"), data, tmp_path, pairs=PAIRS)
+    models = {record["model"] for record in outcome.records if record["stage"]}
+    assert len(models) == 1
+    ct.report.write_report(tmp_path)
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_decoder_that_is_no_module_is_refused(data):
+    with pytest.raises(ct.errors.InvalidInput, match="must be a torch"):
+        Recommender(encoder(data.n_items), lambda z: z, "multinomial")
