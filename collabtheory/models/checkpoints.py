@@ -16,9 +16,7 @@ from collabtheory._version import __version__
 from collabtheory.errors import DataError
 from collabtheory.models.mult_vae import MultVAE
 from collabtheory.models.specification import ModelSpec
-from collabtheory.runs.files import write_atomically
-
-FORMAT = "collabtheory-checkpoint-1"
+from collabtheory.runs.files import CHECKPOINT_FORMAT, write_atomically
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Checkpoint:
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, object]) -> None:
     """Write named tensors with a JSON description to ``path``, atomically."""
-    metadata = {"format": FORMAT, "about": json.dumps(about, sort_keys=True)}
+    # One entry only: the format keeps several in no fixed order, and equal checkpoints shall be equal files.
+    metadata = {CHECKPOINT_FORMAT: json.dumps(about, sort_keys=True)}
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda temporary: safetensors.torch.save_file(contiguous, temporary, metadata))
 
@@ -51,11 +50,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: a safetensors file, but not a collabtheory checkpoint (format {metadata.get('format')})"
-        )
-    return tensors, json.loads(metadata["about"])
+    if CHECKPOINT_FORMAT not in metadata:
+        raise DataError(f"{path}: a safetensors file, but not a collabtheory checkpoint")
+    return tensors, json.loads(metadata[CHECKPOINT_FORMAT])
 
 
 def save_model(path: Path, model: MultVAE, about: dict[str, object]) -> None:

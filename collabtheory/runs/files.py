@@ -9,6 +9,9 @@ from pathlib import Path
 
 from collabtheory.errors import OutputError
 
+CHECKPOINT_FORMAT = "collabtheory-checkpoint-1"
+"""The one metadata entry of a checkpoint; it holds its description as JSON."""
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary)`` and move the result to ``path``; nothing is left behind if that fails.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collabtheory.errors import DataError, InvalidInput
+from collabtheory.runs.files import CHECKPOINT_FORMAT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -235,7 +236,7 @@ def _saved_epoch(path: Path) -> int | None:
 
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            about = json.loads((file.metadata() or {}).get(CHECKPOINT_FORMAT, "{}"))
     except (safetensors.SafetensorError, OSError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: not a readable checkpoint ({error})") from error
     epoch = about.get("epoch") if isinstance(about, dict) else None

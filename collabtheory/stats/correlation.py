@@ -37,7 +37,7 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
         return xy
     xz, yz = _pearson(ranks[0], ranks[2]), _pearson(ranks[1], ranks[2])
     rest = (1 - xz * xz) * (1 - yz * yz)
-    return float((xy - xz * yz) / np.sqrt(rest)) if rest > 0 else float("nan")
+    return float((xy - xz * yz) / np.sqrt(rest)) if rest > 1e-12 else float("nan")
 
 
 def grouped_jackknife(

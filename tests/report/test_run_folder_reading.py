@@ -82,7 +82,7 @@ def test_saved_epochs_are_read_from_the_checkpoints(run_of):
     folder = opened.path / "models" / "seed-0"
     folder.mkdir(parents=True)
     for stage, about in (("epoch_3", '{"epoch": 3}'), ("trained", '{"epoch": 17}'), ("other", "{}")):
-        save_file({"w": np.zeros(2)}, folder / f"{stage}.safetensors", {"about": about})
+        save_file({"w": np.zeros(2)}, folder / f"{stage}.safetensors", {"collabtheory-checkpoint-1": about})
     assert opened.saved_epochs(0) == {"epoch_3": 3, "trained": 17}
     assert opened.saved_epochs(1) == {}
     (folder / "trained.safetensors").write_bytes(b"cut")
