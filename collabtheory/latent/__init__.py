@@ -1,1 +1,41 @@
-"""TODO."""
+"""The latent space: distances of posteriors, neighbours, and Lipschitz constants with their regions."""
+
+from collabtheory.latent.decoder_lipschitz import (
+    decoder_gradient_lipschitz,
+    directional_lipschitz_on_balls,
+    gradient_lipschitz_on_balls,
+    gradient_lipschitz_on_segments,
+)
+from collabtheory.latent.encoder_lipschitz import encoder_lipschitz, kappa
+from collabtheory.latent.encoder_slopes import encoder_jacobian_norms, largest_ratio
+from collabtheory.latent.gradient_growth import GradientGrowth, gradient_growth
+from collabtheory.latent.gradient_jacobian import directional_slopes, local_gradient_lipschitz
+from collabtheory.latent.lipschitz import LipschitzBracket
+from collabtheory.latent.neighbours import Neighbours, nearest
+from collabtheory.latent.posterior_tails import posterior_mass_outside
+from collabtheory.latent.wasserstein import W1Bounds, pairwise_w2, w1_bounds, w1_l1, w2, w2_to_prior
+
+__all__ = [
+    "GradientGrowth",
+    "LipschitzBracket",
+    "Neighbours",
+    "W1Bounds",
+    "decoder_gradient_lipschitz",
+    "directional_lipschitz_on_balls",
+    "directional_slopes",
+    "encoder_jacobian_norms",
+    "encoder_lipschitz",
+    "gradient_growth",
+    "gradient_lipschitz_on_balls",
+    "gradient_lipschitz_on_segments",
+    "kappa",
+    "largest_ratio",
+    "local_gradient_lipschitz",
+    "nearest",
+    "pairwise_w2",
+    "posterior_mass_outside",
+    "w1_bounds",
+    "w1_l1",
+    "w2",
+    "w2_to_prior",
+]

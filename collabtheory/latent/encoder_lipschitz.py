@@ -1,0 +1,164 @@
+r"""Lemma 2.4: how far two posteriors can be apart, given how far apart the users' items are.
+
+``W_2(q(.|x), q(.|y)) <= L_phi ||x - y||_1`` for binary contents. The encoder is a trunk of dense layers with two linear
+heads, ``mu`` and ``log sigma^2``. Any two sets are joined by flipping one item at a time and the l1 distance counts the
+flips, so that the largest effect of one flip bounds the first linear map; the rest is Lipschitz in its output.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from collabtheory.errors import InvalidInput
+from collabtheory.latent._kinds import Contents
+from collabtheory.latent.encoder_parts import EncoderParts
+from collabtheory.latent.encoder_reach import Reach
+from collabtheory.latent.encoder_slopes import Flips
+from collabtheory.latent.lipschitz import SAFETY, LipschitzBracket, largest_column_norm, spectral_norm
+
+
+def kappa(n: ArrayLike) -> np.ndarray:
+    r"""Exact l1-to-l2 constant of ``x -> x / ||x||_2`` on binary vectors with at least ``n`` ones.
+
+    .. math:: \kappa_n = \sqrt{2 - 2\sqrt{n / (n + 1)}}, \qquad \kappa_0 = 1
+
+    Parameters
+    ----------
+    n
+        Smallest number of items, integers >= 0, any shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, the shape of ``n``; decreasing, attained by one flip between n and n + 1 items.
+
+    Raises
+    ------
+    InvalidInput
+        If an entry is negative or not an integer.
+
+    Notes
+    -----
+    Not in the paper. The zero vector is its own normalisation.
+
+    Examples
+    --------
+    >>> kappa([0, 1, 8]).round(4)
+    array([1.    , 0.7654, 0.3382])
+    """
+    sizes = np.asarray(n, dtype=np.float64)
+    if not (np.isfinite(sizes) & (sizes >= 0) & (sizes == np.floor(sizes))).all():
+        raise InvalidInput(f"n must be integers >= 0; it is {n!r}")
+    # 1 - sqrt(n / (n+1)) = 1 / ((n+1) (1 + sqrt(n / (n+1)))), which does not cancel.
+    root = np.sqrt(sizes / (sizes + 1))
+    return np.where(sizes == 0, 1.0, np.sqrt(2 / ((sizes + 1) * (1 + root))))
+
+
+def encoder_lipschitz(
+    trunk: nn.Module,
+    mean_head: nn.Linear,
+    log_variance_head: nn.Linear,
+    *,
+    normalise: bool,
+    n_min: int = 1,
+    n_max: int | None = None,
+    input_scale: float = 1.0,
+    contents: Contents | None = None,
+) -> LipschitzBracket:
+    r"""Bracket of ``L_phi`` in ``W_2(q(.|x), q(.|y)) <= L_phi ||x - y||_1`` over binary contents.
+
+    The upper end is the product of the first layer's norm for one flipped item, the spectral norms of the later layers
+    (their rows scaled by the largest slope of the activation on the reachable pre-activations) and the joint norm of
+    both heads, ``sigma = exp(log_variance / 2)`` by its largest slope on the reachable log-variances.
+
+    Parameters
+    ----------
+    trunk
+        ``nn.Sequential`` of Linear layers and activations; may be empty.
+    mean_head, log_variance_head
+        Linear layers on the trunk's output.
+    normalise
+        Whether the input is ``x / ||x||_2``.
+    n_min
+        Smallest number of items of a user, after masking if it comes first. Tightens the bound with ``normalise``.
+    n_max
+        Largest number of items of a user; default all. Tightens the bound of sigma without ``normalise``.
+    input_scale
+        Factor on the input: ``1 / rho`` when masked after normalisation with rescaling. A mask that both users share
+        keeps the bound.
+    contents
+        Binary contents ``(rows, n_items)``; the lower end is the largest effect of flipping one item of one of them
+        (0 without contents). Only flips between ``n_min`` and ``n_max`` items count.
+
+    Returns
+    -------
+    LipschitzBracket
+
+    Raises
+    ------
+    PremiseNotMet
+        If a module is not of that form.
+    InvalidInput
+        If the widths do not fit or a parameter is out of range.
+
+    Notes
+    -----
+    A flip between k and k+1 items moves ``W N(x)`` by at most ``||W|| kappa_k``, and, written out, by at most
+    ``||W|| (1 - sqrt(k/(k+1))) + max_i ||W_i|| / sqrt(k+1)``, often several times less; the smaller one is used.
+
+    Examples
+    --------
+    >>> heads = nn.Linear(3, 2), nn.Linear(3, 2)
+    >>> trunk = nn.Sequential(nn.Linear(5, 3), nn.Tanh())
+    >>> bracket = encoder_lipschitz(trunk, *heads, normalise=True, n_min=2, contents=np.eye(5)[:2] + np.eye(5)[2:4])
+    >>> 0 < bracket.lower <= bracket.upper
+    True
+    """
+    if n_min < 0 or n_min != int(n_min):
+        raise InvalidInput(f"n_min must be an integer >= 0; it is {n_min}")
+    if not (math.isfinite(input_scale) and input_scale > 0):
+        raise InvalidInput(f"input_scale must be positive and finite; it is {input_scale}")
+    if n_max is not None and (n_max < max(n_min, 1) or n_max != int(n_max)):
+        raise InvalidInput(f"n_max must be an integer of at least max(n_min, 1); it is {n_max}")
+    parts = EncoderParts.read(trunk, mean_head, log_variance_head)
+    factors, largest_log_variance = _slopes(parts, normalise, n_max, input_scale)
+    half_sigma = 0.5 * torch.exp(0.5 * largest_log_variance)
+    factors.append(torch.cat([parts.mean.weight, half_sigma[:, None] * parts.log_variance.weight]))
+    upper = _first_norm(factors[0], normalise, n_min) * input_scale * math.prod(map(spectral_norm, factors[1:]))
+    flips = Flips(parts, normalise, n_min, n_max, input_scale)
+    lower = 0.0 if contents is None else flips.largest(contents)
+    return LipschitzBracket(lower, upper * SAFETY, _region(normalise, n_min, n_max, input_scale))
+
+
+def _slopes(parts: EncoderParts, normalise: bool, n_max: int | None, input_scale: float) -> tuple[list[Tensor], Tensor]:
+    """Weights of the trunk with rows times the activation's largest slope, and the largest log-variances."""
+    n_items = parts.first.n_inputs
+    reach = Reach.of_contents(n_items, n_items if n_max is None else min(n_max, n_items), normalise, input_scale)
+    factors = []
+    for layer in parts.layers:
+        reach, slopes = reach.through(layer)
+        factors.append(slopes[:, None] * layer.weight)
+    return factors, reach.pre_activation(parts.log_variance)[1]
+
+
+def _first_norm(weight: Tensor, normalise: bool, n_min: int) -> float:
+    """Largest Euclidean effect of flipping one item on the first linear map."""
+    column = largest_column_norm(weight)
+    if not normalise:
+        return column
+    spectral = spectral_norm(weight)
+    sizes = max(n_min, 1)
+    root = math.sqrt(sizes / (sizes + 1))
+    shrink = 1 / ((sizes + 1) * (1 + root))
+    bound = min(spectral * float(kappa(sizes)), spectral * shrink + column / math.sqrt(sizes + 1))
+    return max(bound, column) if n_min == 0 else bound
+
+
+def _region(normalise: bool, n_min: int, n_max: int | None, input_scale: float) -> str:
+    sizes = f"at least {n_min}" + ("" if n_max is None else f" and at most {n_max}")
+    return f"binary contents with {sizes} items, {'l2-normalised, ' if normalise else ''}times {input_scale:g}"
