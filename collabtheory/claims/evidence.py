@@ -147,7 +147,8 @@ def at_most(
         Verdict.VIOLATED if violated else Verdict.HOLDS,
         Rigor.CHECKED,
         coverage,
-        margin=_finite(slack[index]),
+        # A deficit within the allowance is equality up to rounding: counted in `ties`, no negative margin.
+        margin=_finite(slack[index] if violated else max(slack[index], 0.0)),
         worst={**described, "left": _plain(left[index]), "right": _plain(right[index])},
         ties=int((np.abs(slack) <= tolerance).sum()),
     )

@@ -42,6 +42,7 @@ def test_only_cases_that_meet_the_premise_count():
 def test_rounding_is_a_tie_and_more_than_rounding_is_not():
     assert at_most("p", "", LEFT, LEFT * (1 - 1e-12), cases=CASES).verdict is Verdict.HOLDS
     assert at_most("p", "", LEFT, LEFT * (1 - 1e-12), cases=CASES).ties == 4
+    assert at_most("p", "", LEFT, LEFT * (1 - 1e-12), cases=CASES).margin == 0.0
     assert at_most("p", "", LEFT, LEFT * (1 - 1e-8), cases=CASES).verdict is Verdict.VIOLATED
 
 
