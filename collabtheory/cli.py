@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -112,15 +113,11 @@ def verify(
 @app.command("list")
 def list_statements(checks: ChecksOption = None) -> None:
     """List the statements that can be checked, with their controls."""
-    from rich.table import Table
-
     from collabtheory.claims.discovery import discover
 
-    table = Table("id", "statement", "controls", title=None, box=None, header_style="bold")
     for file in discover(checks):
         controls = ", ".join(check.control for check in file.checks if check.control)
-        table.add_row(file.identifier, file.statement.title, controls)
-    _stdout().print(table)
+        typer.echo(f"{file.identifier:<20} {file.statement.title}\n{'':20} controls: {controls}")
 
 
 @app.command()
@@ -132,20 +129,18 @@ def explain(
     from collabtheory.claims.discovery import discover, select
 
     file = select(discover(checks), [identifier])[0]
-    statement, out = file.statement, _stdout()
-    out.print(f"[bold]{statement.identifier}[/bold]  {statement.title}\n{statement.source}\n", highlight=False)
-    out.print(statement.text, highlight=False, markup=False)
+    statement = file.statement
     controls = tuple(f"{check.control}: {check.change}" for check in file.checks if check.control)
+    typer.echo(f"{statement.identifier}  {statement.title}\n{statement.source}\n\n{statement.text}")
     for heading, lines in (
         ("Assumptions", statement.assumptions),
         ("Proof", statement.proof),
         ("Negative controls (each must come out violated)", controls),
         ("What it does not say", statement.limits),
     ):
-        if lines:
-            out.print(f"\n[bold]{heading}[/bold]")
-            for number, line in enumerate(lines, 1):
-                out.print(f"  {number}. {line}", highlight=False, markup=False)
+        typer.echo(f"\n{heading}")
+        for number, line in enumerate(lines, 1):
+            typer.echo(textwrap.fill(line, width=100, initial_indent=f"  {number}. ", subsequent_indent="     "))
 
 
 @app.command()
@@ -224,14 +219,11 @@ def doctor() -> None:
 @data_app.command("list")
 def data_list() -> None:
     """List the data sets that can be named."""
-    from rich.table import Table
-
     from collabtheory.data import catalogue
 
-    table = Table("name", "what it is", "size", "licence", "where", box=None, header_style="bold")
     for entry in catalogue():
-        table.add_row(entry.name, entry.description, entry.size, entry.licence, entry.where)
-    _stdout().print(table)
+        typer.echo(f"{entry.name:<16} {entry.where}")
+        typer.echo(f"{'':16} {entry.description}; {entry.size}; {entry.licence}")
 
 
 @data_app.command("fetch")

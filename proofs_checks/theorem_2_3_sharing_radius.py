@@ -39,6 +39,8 @@ THEOREM_2_3 = Statement(
         "Sufficient, not necessary: almost all pairs that help each other are outside the radius.",
         "Outside the radius it says nothing, in particular not that v harms u.",
         "One plain SGD step on the decoder alone; not Adam, not the encoder, not many steps.",
+        "Checked for the sampled posteriors, exactly those that an SGD step sees. For the Gaussians themselves every expectation "
+        "has Monte Carlo error, and A1 needs a tail term for the mass outside the tube.",
     ),
 )
 
