@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -87,7 +88,8 @@ def verify(
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     console = _stderr()
-    files = _chosen(checks, ids or [], kind)
+    with contextlib.redirect_stdout(sys.stderr):  # a file of checks may print; standard output is for results
+        files = _chosen(checks, ids or [], kind)
     interactions = _load(data, min_rating, min_user_items, duplicates, offline)
     if not quiet:
         _describe(console, interactions)
@@ -271,7 +273,7 @@ def main() -> None:
     except Interrupted:
         _fail("interrupted; the same command goes on from here", 130)
     except CollabTheoryError as error:
-        _fail(f"error: {error}", 2)
+        _fail(f"error: {error}", error.exit_code)
     except OSError as error:
         _fail(f"error: {error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 
 class CollabTheoryError(Exception):
-    """Base of all errors of this package; the command line prints its message as one line and exits with 2."""
+    """Base of all errors of this package; the command line prints its message and exits with ``exit_code``."""
+
+    exit_code = 2
+
+
+class WorkerDied(CollabTheoryError):
+    """A worker process ended without a word (out of memory, killed)."""
+
+    exit_code = 4
 
 
 class InvalidInput(CollabTheoryError, ValueError):

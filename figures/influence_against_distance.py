@@ -37,6 +37,7 @@ SIZE = (5.5, 4.7)
 COLUMNS = (
     "relation",
     "sampling",
+    "input_distance",
     "transport_cost",
     "loss_change",
     "learning_rate",
@@ -102,7 +103,9 @@ def data(run: RunFolder) -> InfluenceAgainstDistance:
     tables = {}
     for stage in run.stages:
         if any(run.pairs_path(seed, stage).is_file() for seed in run.seeds):
-            tables[stage] = run.pairs(stage=stage, columns=COLUMNS)
+            pairs = run.pairs(stage=stage, columns=COLUMNS)
+            # Users with equal contents have equal gradients; they would sit inside any radius.
+            tables[stage] = pairs[pairs["input_distance"] > 0]
     tables = {stage: _with_axes(frame) for stage, frame in tables.items() if len(frame)}
     if not tables:
         raise DataError(f"{run.path} has no pair table with rows; run `collabtheory pairs` first")

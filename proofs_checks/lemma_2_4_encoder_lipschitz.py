@@ -48,9 +48,10 @@ LARGEST_SET = 40
 def on_pairs(subject: Subject) -> Evidence:
     """Compare both sides on every pair, for clean inputs and under one shared mask in both conventions."""
     ratio = _ratio(subject)
-    quantiles = np.quantile(ratio, [0.05, 0.5, 0.95])
+    quantiles = np.quantile(ratio, [0.05, 0.5, 0.95]) if len(ratio) else np.full(3, np.nan)
     return Evidence(
         parts=(_kappa_part("kappa", 0), _masked_part(subject), _clean_part(subject)),
+        principal="clean",
         numbers={
             "tightness": Number(
                 float(quantiles[1]),

@@ -50,7 +50,6 @@ def bracket(subject: Subject) -> Evidence:
     pairs = subject.pairs
     cases = {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
     lower, upper, second = (pairs[name].to_numpy() for name in ("w1_lower", "w1_upper", "w2"))
-    ratio = lower[second > 0] / second[second > 0]
     p, q, chosen = _planar_pairs(subject)
     bounds = w1_bounds(p, q)
     return Evidence(
@@ -61,11 +60,10 @@ def bracket(subject: Subject) -> Evidence:
             at_most("below_w2", "upper <= W_2", upper, second, cases=cases),
             at_most("order", "lower <= upper", lower, upper, cases=cases),
         ),
+        principal="order",
         numbers={
-            "median_lower_over_w2": Number(float(np.median(ratio)), "median of lower bound / W_2", n=len(ratio)),
-            "median_upper_over_lower": Number(
-                float(np.median(upper[lower > 0] / lower[lower > 0])), "median of upper / lower bound", n=len(ratio)
-            ),
+            "median_lower_over_w2": _median(lower, second, "median of lower bound / W_2"),
+            "median_upper_over_lower": _median(upper, lower, "median of upper / lower bound"),
         },
         notes=(
             "Transport between samples overestimates W_1; it is allowed the measured distance between two samples of one law.",
@@ -91,6 +89,11 @@ def means_only(subject: Subject) -> Evidence:
     (mu, narrow), (_, wide) = p.numpy(), q.numpy()
     same_mean = DiagonalGaussian(mu, narrow), DiagonalGaussian(mu, 4.0 * np.maximum(narrow, wide))
     return Evidence(parts=(_transport(subject, *same_mean, chosen, np.zeros(len(mu)), np.zeros(len(mu))),))
+
+
+def _median(numerator: np.ndarray, denominator: np.ndarray, label: str) -> Number:
+    ratio = numerator[denominator > 0] / denominator[denominator > 0]
+    return Number(float(np.median(ratio)) if len(ratio) else float("nan"), label, n=len(ratio))
 
 
 def _planar_pairs(subject: Subject) -> tuple[DiagonalGaussian, DiagonalGaussian, np.ndarray]:

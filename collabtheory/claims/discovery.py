@@ -29,8 +29,11 @@ class StatementFile:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the file's text."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """SHA-256 of the text of this file and of all others in its folder, which it may import."""
+        digest = hashlib.sha256(self.path.name.encode())
+        for path in sorted(self.path.parent.glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+        return digest.hexdigest()
 
 
 def bundled_folder(name: str) -> Path:

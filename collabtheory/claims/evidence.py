@@ -13,6 +13,8 @@ from collabtheory.errors import InvalidInput
 
 TOLERANCE = 1e-9
 """Relative rounding allowance of float64 comparisons; a case within it of equality is counted as a tie."""
+LEAST_SHARE = 1e-4
+"""A premise that fewer than 1 in 10,000 cases meet makes a statement vacuous: true, and next to empty."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,27 @@ class Number:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that one check found."""
+    """All that one check found.
+
+    ``principal`` names the part that is the statement itself: unless another part is refuted, the verdict, coverage and
+    margin of the whole are its own. Without it the worst part decides.
+    """
 
     parts: tuple[Part, ...]
     numbers: Mapping[str, Number] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    principal: str | None = None
 
     def __post_init__(self) -> None:
         if not self.parts:
             raise InvalidInput("evidence needs at least one part: a check that compares nothing proves nothing")
+        if self.principal is not None and self.principal not in {part.name for part in self.parts}:
+            raise InvalidInput(f"evidence has no part {self.principal!r}")
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the parts."""
-        return worst(part.verdict for part in self.parts)
+        """The verdict of the part that decides."""
+        return self.leading.verdict
 
     @property
     def rigor(self) -> Rigor:
@@ -79,15 +88,12 @@ class Evidence:
         return weakest(part.rigor for part in self.parts)
 
     @property
-    def tightest(self) -> Part | None:
-        """The part with the smallest margin; None if no part has one."""
-        with_margin = [part for part in self.parts if part.margin is not None]
-        return min(with_margin, key=lambda part: part.margin or 0.0) if with_margin else None
-
-    @property
     def leading(self) -> Part:
-        """The part that decided the verdict (the last such: parts are given in the order of the proof)."""
-        return [part for part in self.parts if part.verdict == self.verdict][-1]
+        """The part that decides: a refuted one, else the principal one, else the last of the worst."""
+        decisive = worst(part.verdict for part in self.parts)
+        if self.principal is not None and decisive in (Verdict.VACUOUS, Verdict.HOLDS, Verdict.CERTIFIED):
+            return next(part for part in self.parts if part.name == self.principal)
+        return [part for part in self.parts if part.verdict == decisive][-1]
 
 
 def at_most(
@@ -120,8 +126,8 @@ def at_most(
     Returns
     -------
     Part
-        ``vacuous`` if no case meets the premise, else ``holds`` or ``violated``. A side that is not a number counts as
-        a violation, never as a pass.
+        ``violated`` if a case contradicts it; else ``vacuous`` if none, or less than ``LEAST_SHARE``, of the cases meet
+        the premise; else ``holds``. A side that is not a number counts as a violation, never as a pass.
     """
     left, right = np.broadcast_arrays(np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64))
     selected = np.ones(left.shape, dtype=bool) if premise is None else np.asarray(premise, dtype=bool)
@@ -144,7 +150,7 @@ def at_most(
     return Part(
         name,
         text,
-        Verdict.VIOLATED if violated else Verdict.HOLDS,
+        Verdict.VIOLATED if violated else Verdict.HOLDS if coverage.share >= LEAST_SHARE else Verdict.VACUOUS,
         Rigor.CHECKED,
         coverage,
         # A deficit within the allowance is equality up to rounding: counted in `ties`, no negative margin.

@@ -26,7 +26,7 @@ def lipschitz_term(pairs: pd.DataFrame, constant: str) -> np.ndarray:
     return term
 
 
-def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = None) -> tuple[Part, Part]:
+def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = None) -> tuple[Part, Part, Part]:
     """Check that inside a radius the inner product is positive and u's measured loss falls, both strictly.
 
     Parameters
@@ -38,21 +38,33 @@ def radius_parts(pairs: pd.DataFrame, radius: str, subject: Subject | None = Non
     subject
         Where given, a pair inside whose loss does not fall at the table's learning rate is measured again at smaller
         ones, as the statement speaks of small enough steps.
+
+    Returns
+    -------
+    tuple of Part
+        ``radius_same_contents`` (users with equal contents, where the statement is trivial), ``radius_inner_product``
+        and ``radius`` (users with different contents). The margin of the last is the smallest fall of the loss in units
+        of ``learning_rate ||g_u|| ||g_v||``, the most that a small step can give.
     """
-    within = inside(pairs, radius)
+    within, same = inside(pairs, radius), (pairs["input_distance"] == 0).to_numpy()
     change = pairs["loss_change"].to_numpy() if subject is None else _change_at_small_enough_steps(subject, within)
     cases, least = pair_cases(pairs), np.full(len(pairs), SMALLEST)
     product = pairs["inner_product"].to_numpy()
     size = np.maximum((pairs["gradient_norm_u"] * pairs["gradient_norm_v"]).to_numpy(), SMALLEST)
-    fall = np.maximum(np.abs(change), SMALLEST)
+    most = np.maximum(size * pairs["learning_rate"].to_numpy(), SMALLEST)
+    falls = "inside implies that u's measured loss falls"
     return (
         at_most(
-            "radius_inner_product", "inside implies <g_u,g_v> > 0", least, product,
-            cases=cases, premise=within, tolerance=0.0, scale=size,
+            "radius_same_contents", f"{falls}, users with equal contents (trivial)", change, -least,
+            cases=cases, premise=within & same, tolerance=0.0, scale=most,
         ),
         at_most(
-            "radius", "inside implies that u's measured loss falls", change, -least,
-            cases=cases, premise=within, tolerance=0.0, scale=fall,
+            "radius_inner_product", "inside implies <g_u,g_v> > 0, users with different contents", least, product,
+            cases=cases, premise=within & ~same, tolerance=0.0, scale=size,
+        ),
+        at_most(
+            "radius", f"{falls}, users with different contents", change, -least,
+            cases=cases, premise=within & ~same, tolerance=0.0, scale=most,
         ),
     )  # fmt: skip
 
@@ -68,28 +80,38 @@ def _change_at_small_enough_steps(subject: Subject, within: np.ndarray) -> np.nd
     return change
 
 
-def pairs_at_shared_codes(subject: Subject, n_users: int = 48) -> pd.DataFrame:
-    """Measure the first users of the table as if they all had the codes of the first: W_1 = 0, contents differ.
+def pairs_at_shared_codes(rng: np.random.Generator, n_users: int = 12) -> pd.DataFrame:
+    """Measure users of opposed contents on a small random decoder with one set of codes: W_1 = 0, contents differ.
 
-    Here the transfer penalty is the content mismatch alone, so a statement that forgets contents is false.
+    Here the transfer penalty is the content mismatch alone, so a statement that forgets contents is false, whatever
+    data the run is about.
     """
+    import torch
+    from torch import nn
+
     from collabtheory.transfer import TransferKernels, transport_cost
 
-    count = min(n_users, len(subject.users))
-    codes = np.repeat(subject.codes[:1], count, axis=0)
-    contents = subject.interactions.matrix[subject.users[:count]]
-    kernels = TransferKernels(subject.recommender.decoder, subject.recommender.likelihood, contents, codes)
-    i, j = np.nonzero(~np.eye(count, dtype=bool))
+    decoder = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 8)).double()
+    for parameter in decoder.parameters():
+        # Small weights, near-equal probabilities: opposed contents then pull in opposite directions.
+        parameter.data = torch.from_numpy(0.2 * rng.standard_normal(tuple(parameter.shape)))
+    contents = np.kron(np.eye(2), np.ones((n_users // 2, 4)))
+    contents[np.arange(n_users), rng.integers(0, 8, n_users)] = 1.0
+    codes = np.repeat(rng.standard_normal((1, 3, 2)), n_users, axis=0)
+    kernels = TransferKernels(decoder, "multinomial", contents, codes)
+    i, j = np.nonzero(~np.eye(n_users, dtype=bool))
     norms = np.asarray(kernels.gradient_norms())
     return pd.DataFrame(
         {
-            "u": subject.users[i],
-            "v": subject.users[j],
+            "u": i,
+            "v": j,
+            "input_distance": np.abs(contents[i] - contents[j]).sum(1),
             "gradient_norm_u": norms[i],
             "gradient_norm_v": norms[j],
             "inner_product": np.asarray(kernels.gradient_gram())[i, j],
             "gradient_gap": np.asarray(kernels.gradient_gap())[i, j],
             "loss_change": np.asarray(kernels.step_loss_change(1e-4))[i, j],
+            "learning_rate": 1e-4,
             "transport_cost": np.asarray(transport_cost(codes))[i, j],
         }
     )

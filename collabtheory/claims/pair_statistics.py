@@ -10,8 +10,11 @@ from collabtheory.stats import Estimate, grouped_jackknife, partial_spearman, sp
 
 
 def drawn_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the pairs of users drawn at random: shares over these are honest shares of all pairs."""
-    return pairs[pairs["sampling"] == "sampled"]
+    """Return the pairs of users drawn at random whose contents differ: an honest sample of all pairs.
+
+    Users with equal contents have equal posteriors and equal gradients; counting them would make any radius look alive.
+    """
+    return pairs[(pairs["sampling"] == "sampled") & (pairs["input_distance"] > 0)]
 
 
 def inside(pairs: pd.DataFrame, radius: str) -> np.ndarray:
@@ -31,23 +34,27 @@ def radius_numbers(pairs: pd.DataFrame, radius: str) -> dict[str, Number]:
     drawn = drawn_pairs(pairs)
     n, helped = len(drawn), helps(drawn)
     numbers = {
-        "share_helping": Number(_share(helped), "pairs where v's step lowers u's loss", n=n),
-        "share_positive_radius": Number(_share((drawn[radius] > 0).to_numpy()), "pairs with a positive radius", n=n),
+        "share_helping": Number(share_of(helped), "pairs where v's step lowers u's loss", n=n),
+        "share_positive_radius": Number(share_of((drawn[radius] > 0).to_numpy()), "pairs with a positive radius", n=n),
     }
     for suffix, column, kind in (
         ("", radius, "certified"),
         ("_heuristic", f"{radius}_heuristic", "heuristic, not a bound"),
     ):
         within = inside(drawn, column)
-        numbers[f"share_inside{suffix}"] = Number(_share(within), f"pairs inside the radius ({kind})", n=n)
+        numbers[f"share_inside{suffix}"] = Number(share_of(within), f"pairs inside the radius ({kind})", n=n)
         numbers[f"precision{suffix}"] = Number(
-            _share(helped[within]), f"of those inside, the share that helps ({kind})", n=int(within.sum())
+            share_of(helped[within]), f"of those inside, the share that helps ({kind})", n=int(within.sum())
         )
         numbers[f"recall{suffix}"] = Number(
-            _share(within[helped]), f"of those that help, the share inside ({kind})", n=int(helped.sum())
+            share_of(within[helped]), f"of those that help, the share inside ({kind})", n=int(helped.sum())
         )
+    within, same = inside(pairs, radius), (pairs["input_distance"] == 0).to_numpy()
     numbers["inside_any_sampling"] = Number(
-        float(inside(pairs, radius).sum()), "pairs inside (certified), near pairs included", unit="pairs", n=len(pairs)
+        float((within & ~same).sum()), "pairs inside (certified), near ones included", unit="pairs", n=len(pairs)
+    )
+    numbers["inside_same_contents"] = Number(
+        float((within & same).sum()), "and inside with equal contents (trivial)", unit="pairs", n=len(pairs)
     )
     return numbers
 
@@ -71,5 +78,6 @@ def _number(estimate: Estimate, label: str) -> Number:
     return Number(estimate.value, label, low=estimate.low, high=estimate.high, n=estimate.n)
 
 
-def _share(selected: np.ndarray) -> float:
+def share_of(selected: np.ndarray) -> float:
+    """Return the share of true entries; NaN of none."""
     return float(np.mean(selected)) if len(selected) else float("nan")

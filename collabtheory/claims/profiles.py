@@ -17,7 +17,7 @@ class PairSpec(Frozen):
     random_users: int = Field(192, ge=2)
     """Users drawn at random; all ordered pairs among them are ``sampled``."""
     near_users: int = Field(64, ge=0)
-    """Users added because they are the nearest in input to a drawn one; pairs with them are ``nearest``."""
+    """Users added as the nearest in input to a drawn one, closest first; pairs with them are ``nearest``."""
     samples: int = Field(4, ge=1)
     """Codes per user, with common noise; every expectation over a posterior is the mean over these."""
     learning_rate: float = Field(1e-4, gt=0)
@@ -38,7 +38,7 @@ _STAGES = (0, 1, 3, 10)
 PROFILES: dict[str, Profile] = {
     "quick": Profile(
         model=_SMALL,
-        training=TrainingSpec(epochs=60, batch_size=100, snapshots=_STAGES),
+        training=TrainingSpec(epochs=80, batch_size=100, snapshots=_STAGES),
         pairs=PairSpec(),
     ),
     "full": Profile(

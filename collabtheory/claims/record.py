@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from collabtheory.claims.evidence import Evidence, Part
 from collabtheory.claims.statement import Check
 from collabtheory.claims.subject import Subject
@@ -36,7 +38,7 @@ def run_checks(
         except PremiseNotMet as error:
             premise_met = premise_met and check.control is not None
             yield broken_record(check, error, **where)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             yield broken_record(check, error, **where)
 
 
@@ -50,15 +52,15 @@ def record(
     model: str | None,
 ) -> dict[str, Any]:
     """Return the record of a check that ran."""
-    tightest = evidence.tightest
+    leading = evidence.leading
     return {
         **_heading(check, stage, seed, data, model),
         "caught": evidence.verdict.is_refutation if check.control else None,
         "verdict": evidence.verdict.value,
         "rigor": evidence.rigor.value,
-        "coverage": asdict(evidence.leading.coverage),
-        "margin": _rounded(tightest.margin) if tightest else None,
-        "worst": _rounded({"part": tightest.name, **(tightest.worst or {})}) if tightest else None,
+        "coverage": asdict(leading.coverage),
+        "margin": _rounded(leading.margin),
+        "worst": _rounded({"part": leading.name, **(leading.worst or {})}),
         "parts": [_part(part) for part in evidence.parts],
         "numbers": {
             name: {**_rounded(asdict(number)), "order": order}
@@ -69,7 +71,7 @@ def record(
 
 
 def broken_record(
-    check: Check, error: Exception, *, stage: str | None, seed: int | None, data: str | None, model: str | None
+    check: Check, error: BaseException, *, stage: str | None, seed: int | None, data: str | None, model: str | None
 ) -> dict[str, Any]:
     """Return the record of a check that raised: ``assumption_fails`` for a premise, else ``error``."""
     premise = isinstance(error, PremiseNotMet)
@@ -121,6 +123,8 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _rounded(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -13,34 +13,19 @@ from collabtheory.claims.plan import Plan
 from collabtheory.data import Interactions
 from collabtheory.runs.files import write_atomically, write_text
 from collabtheory.runs.provenance import provenance
+from collabtheory.runs.published import forget_published, note_published
 from collabtheory.runs.store import Store
-
-RESULT_FILES = ("claims.jsonl", "report.html", "junit.xml", "run.json", "times.json")
-RESULT_FOLDERS = ("models", "pairs", "training", "figures", "tables")
-
-
-def forget_other_run(folder: Path, identity: str) -> None:
-    """Remove the visible results of a different run, so that nobody takes them for this one's.
-
-    Stored steps stay: another run may share them.
-    """
-    description = folder / "run.json"
-    if not description.exists() or json.loads(description.read_text("utf-8")).get("identity") == identity:
-        return
-    for name in RESULT_FILES:
-        (folder / name).unlink(missing_ok=True)
-    for name in RESULT_FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def publish_files(folder: Path, plan: Plan, store: Store) -> None:
-    """Show checkpoints, training histories and pair tables under readable names."""
+    """Show checkpoints, training histories and pair tables under readable names, in place of another run's results."""
+    forget_published(folder)
     for seed, task in plan.models.items():
         for file in sorted(store.path(task).glob("*.safetensors")):
-            _publish(file, folder / "models" / f"seed-{seed}" / file.name)
-        _publish(store.path(task) / "history.jsonl", folder / "training" / f"seed-{seed}.jsonl")
+            _link(file, folder / "models" / f"seed-{seed}" / file.name)
+        _link(store.path(task) / "history.jsonl", folder / "training" / f"seed-{seed}.jsonl")
     for (seed, stage), task in plan.pairs.items():
-        _publish(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
+        _link(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
 
 
 def write_results(
@@ -66,9 +51,14 @@ def write_results(
         "data": describe(data),
         "provenance": provenance(),
     }
-    write_text(folder / "run.json", json.dumps(meta, indent=1, sort_keys=True) + "\n")
-    write_text(folder / "times.json", json.dumps(times, indent=1) + "\n")
-    write_text(folder / "claims.jsonl", "".join(f"{line}\n" for line in lines))
+    texts = {
+        "run.json": json.dumps(meta, indent=1, sort_keys=True) + "\n",
+        "times.json": json.dumps(times, indent=1) + "\n",
+        "claims.jsonl": "".join(f"{line}\n" for line in lines),
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+        note_published(folder / name)
 
 
 def describe(data: Interactions) -> dict[str, Any]:
@@ -84,7 +74,7 @@ def describe(data: Interactions) -> dict[str, Any]:
     }
 
 
-def _publish(source: Path, target: Path) -> None:
+def _link(source: Path, target: Path) -> None:
     """Show a stored result under a readable name, without a second copy where the file system allows."""
 
     def link(temporary: Path) -> None:
@@ -95,3 +85,4 @@ def _publish(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
     write_atomically(target, link)
+    note_published(target)

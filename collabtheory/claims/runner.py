@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from collabtheory.claims.discovery import StatementFile, discover
 from collabtheory.claims.plan import Plan, make_plan
 from collabtheory.claims.profiles import PairSpec, get_profile
 from collabtheory.claims.record import run_checks, to_line
-from collabtheory.claims.results import forget_other_run, publish_files, write_results
+from collabtheory.claims.results import publish_files, write_results
 from collabtheory.claims.steps import RECORDS_FILE, TRAINED
 from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Verdict
@@ -22,9 +23,10 @@ from collabtheory.errors import InvalidInput
 from collabtheory.models.recommender import Recommender
 from collabtheory.runs.engine import Event, execute
 from collabtheory.runs.files import write_atomically
+from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
 from collabtheory.runs.seeds import derive
 from collabtheory.runs.store import Store, exclusive
-from collabtheory.runs.task import canonical_json
+from collabtheory.runs.task import Task, canonical_json
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,18 @@ class Outcome:
 
     @property
     def uncaught(self) -> tuple[dict[str, Any], ...]:
-        """Negative controls that were not refuted."""
-        return tuple(record for record in self.records if record["control"] and not record["caught"])
+        """Negative controls that ran and were not refuted."""
+        return tuple(
+            record
+            for record in self.records
+            if record["control"] and not record["caught"] and record["verdict"] != Verdict.ERROR
+        )
 
     def exit_code(self, *, strict: bool = False) -> int:
         """Return the exit code: 0 fine, 1 refuted or control not caught, 3 vacuous if ``strict``, 4 broken."""
         verdicts = {Verdict(record["verdict"]) for record in self.records if not record["control"]}
         broken = any(record["verdict"] == Verdict.ERROR for record in self.records)
-        if any(verdict.is_refutation for verdict in verdicts) or (self.uncaught and not broken):
+        if any(verdict.is_refutation for verdict in verdicts) or self.uncaught:
             return 1
         if broken:
             return 4
@@ -98,14 +104,15 @@ def verify(
         raise InvalidInput(f"seeds and jobs must be at least 1; they are {seeds} and {jobs}")
     settings = get_profile(profile)
     folder = folder.absolute()
+    refuse_foreign_folder(folder)
     with exclusive(folder):
-        store = Store(folder / "store")
+        store = Store(folder / STORE)
         data_file = _store_data(data, store)
         plan = make_plan(
             files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint
         )
         on_plan(plan)
-        forget_other_run(folder, plan.identity)
+        forget_broken(plan.checks, store)
         execute(plan.tasks, store, jobs=jobs, on_event=on_event)
         publish_files(folder, plan, store)
         lines = [
@@ -158,11 +165,13 @@ def verify_model(
         not known has no certified Lipschitz constant) comes out as ``assumption_fails``, never as passed.
     """
     files, settings, folder = files or discover(), pairs or PairSpec(), folder.absolute()
+    refuse_foreign_folder(folder)
     model = recommender.fingerprint()
     content = [model, data.fingerprint, settings.model_dump(mode="json"), seed, [file.fingerprint for file in files]]
     identity = hashlib.sha256(canonical_json(content).encode()).hexdigest()
     with exclusive(folder):
-        forget_other_run(folder, identity)
+        (folder / STORE).mkdir(exist_ok=True)
+        forget_published(folder)
         subject = measured_subject(recommender, data, folder, settings, seed)
         lines = []
         for file in files:
@@ -192,7 +201,7 @@ def measured_subject(
     recommender: Recommender, data: Interactions, folder: Path, settings: PairSpec, seed: int
 ) -> Subject:
     """Measure the pair table of a model in memory into a run folder and return what its checks may look at."""
-    from collabtheory.transfer.pair_table import write_pair_table
+    from collabtheory.transfer.pair_table import CODES_FILE, write_pair_table
     from collabtheory.transfer.users import choose_users
 
     interactions_file = folder / "store" / "interactions.npz"
@@ -208,7 +217,17 @@ def measured_subject(
         learning_rate=settings.learning_rate,
         rng=derive(seed, "pairs", "noise"),
     )
+    note_published(pairs_file)
+    note_published(pairs_file.with_name(CODES_FILE))
     return Subject(seed, TRAINED, interactions_file=interactions_file, pairs_file=pairs_file, given=recommender)
+
+
+def forget_broken(checks: tuple[Task, ...], store: Store) -> None:
+    """Drop stored results of checks that broke: whatever broke them may be over, so they are tried again."""
+    for task in checks:
+        records = store.path(task) / RECORDS_FILE
+        if records.exists() and any(json.loads(line)["verdict"] == Verdict.ERROR for line in records.open("rb")):
+            shutil.rmtree(store.path(task))
 
 
 def _store_data(data: Interactions, store: Store) -> Path:

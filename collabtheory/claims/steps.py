@@ -58,7 +58,7 @@ class CheckStep(Frozen):
     """Run the checks and controls of one file at one stage."""
 
     file: str
-    """SHA-256 of the file's text."""
+    """Its fingerprint."""
     path: Path = Field(exclude=True)
     stage: str | None
     seed: int
@@ -81,7 +81,8 @@ def train_model(spec: TrainStep, work: Workspace) -> None:
         resume_from=work.scratch / "training.safetensors",
         on_epoch=lambda epoch: work.progress(epoch.epoch / spec.training.epochs),
     )
-    about = {"data": spec.data, "seed": spec.seed, "training": spec.training.model_dump(mode="json")}
+    items = [str(item) for item in split.train.item_ids.tolist()]
+    about = {"data": spec.data, "item_ids": items, "seed": spec.seed, "training": spec.training.model_dump(mode="json")}
     # The best weights first: loading a snapshot into the model overwrites them.
     best = {**about, "stage": TRAINED, "epoch": trained.best_epoch}
     save_model(work.output / f"{TRAINED}.safetensors", trained.model, best)
@@ -104,11 +105,9 @@ def adopt_model(spec: AdoptStep, work: Workspace) -> None:
     data = Interactions.load(spec.data_file)
     checkpoint = load_model(spec.checkpoint_file)
     known = checkpoint.about.get("item_ids")
-    columns = np.arange(data.n_items) if known is None else _columns(data, known)
-    if len(columns) != checkpoint.model.n_items:
-        raise InvalidInput(
-            f"{spec.checkpoint_file}: the model knows {checkpoint.model.n_items} items and the data has {len(columns)}"
-        )
+    if known is None:
+        raise InvalidInput(f"{spec.checkpoint_file}: does not say which items its columns are")
+    columns = _columns(data, known)
     save_model(work.output / f"{TRAINED}.safetensors", checkpoint.model, checkpoint.about)
     data.select_items(columns).save(work.output / "interactions.npz")
     write_text(work.output / "history.jsonl", "")

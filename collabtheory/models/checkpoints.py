@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from collabtheory._version import __version__
-from collabtheory.errors import DataError
+from collabtheory.errors import DataError, OutputError
 from collabtheory.models.mult_vae import MultVAE
 from collabtheory.models.specification import ModelSpec
 from collabtheory.runs.files import CHECKPOINT_FORMAT, write_atomically
@@ -32,7 +32,14 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, object
     # One entry only: the format keeps several in no fixed order, and equal checkpoints shall be equal files.
     metadata = {CHECKPOINT_FORMAT: json.dumps(about, sort_keys=True)}
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: safetensors.torch.save_file(contiguous, temporary, metadata))
+
+    def write(temporary: Path) -> None:
+        try:
+            safetensors.torch.save_file(contiguous, temporary, metadata)
+        except safetensors.SafetensorError as error:
+            raise OutputError(f"cannot write {path}: {error}") from error
+
+    write_atomically(path, write)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

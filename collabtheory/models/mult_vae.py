@@ -70,6 +70,12 @@ class MultVAE(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight, generator=generator)
                 nn.init.trunc_normal_(module.bias, std=0.001, a=-0.002, b=0.002, generator=generator)
+        # The published encoder ends in one layer of width 2 latent; its two halves share that layer's Xavier bound.
+        joint = torch.empty(2 * self.spec.latent, self.mean_head.in_features)
+        nn.init.xavier_uniform_(joint, generator=generator)
+        with torch.no_grad():
+            self.mean_head.weight.copy_(joint[: self.spec.latent])
+            self.log_variance_head.weight.copy_(joint[self.spec.latent :])
         if self.item_anchors is not None:
             nn.init.normal_(self.item_anchors, std=0.01, generator=generator)
 

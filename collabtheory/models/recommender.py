@@ -63,8 +63,8 @@ class Recommender:
         return DiagonalGaussian(mu, sigma)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the decoder's (and, where known, the encoder's) weights."""
-        digest = hashlib.sha256()
+        """Return the SHA-256 of the decoder's (and, where known, the encoder's) layers and weights."""
+        digest = hashlib.sha256(f"{self.likelihood}\0{self.decoder}".encode())
         modules: list[nn.Module] = [self.decoder]
         if self.layers is not None:
             modules += [self.layers.trunk, self.layers.mean_head, self.layers.log_variance_head]

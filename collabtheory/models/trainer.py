@@ -108,7 +108,7 @@ def train(
     }
     if resume_from is not None and resume_from.exists():
         _restore(state, resume_from, identity)
-    while (epoch := len(state.history) + 1) <= spec.epochs and epoch - state.best_epoch <= spec.patience:
+    while (epoch := len(state.history) + 1) <= spec.epochs and not _out_of_patience(state, spec, epoch):
         record = _run_epoch(state, spec, split, seed, epoch)
         _absorb(state, record, spec)
         if resume_from is not None:
@@ -143,8 +143,7 @@ def _initial_state(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit
     optimiser = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
     weights = _copy(model)
     snapshots = {0: weights} if 0 in spec.snapshots else {}
-    ndcg = validation_ndcg(model.eval(), split.validation)
-    return _State(model, optimiser, best=weights, best_ndcg=ndcg, snapshots=snapshots)
+    return _State(model, optimiser, best=weights, snapshots=snapshots)
 
 
 def _run_epoch(state: _State, spec: TrainingSpec, split: StrongSplit, seed: int, epoch: int) -> Epoch:
@@ -194,9 +193,19 @@ def _losses(
     return reconstruction, kl_to_prior(mu, log_variance), alignment
 
 
+def at_full_weight(spec: TrainingSpec, epoch: int) -> bool:
+    """Return whether the KL weight is at its cap at the end of ``epoch``."""
+    return epoch >= spec.annealing * spec.epochs
+
+
+def _out_of_patience(state: _State, spec: TrainingSpec, epoch: int) -> bool:
+    return state.best_epoch > 0 and epoch - state.best_epoch > spec.patience
+
+
 def _absorb(state: _State, record: Epoch, spec: TrainingSpec) -> None:
     state.history.append(record)
-    if record.validation_ndcg > state.best_ndcg:
+    # Only weights trained at the full KL weight can be the result; the best of the climb would be another model.
+    if at_full_weight(spec, record.epoch) and record.validation_ndcg > state.best_ndcg:
         state.best_ndcg, state.best_epoch, state.best = record.validation_ndcg, record.epoch, _copy(state.model)
     if record.epoch in spec.snapshots:
         state.snapshots[record.epoch] = _copy(state.model)

@@ -28,6 +28,7 @@ from collabtheory.report.verdicts import (
 )
 from collabtheory.runs.files import write_text
 from collabtheory.runs.folder import Record, RunFolder, open_run
+from collabtheory.runs.published import note_published
 
 TRAINING = "training_curve"
 LIMITS = (
@@ -90,10 +91,13 @@ def write_report(
     opened = open_run(run)
     drawn = write_figures(opened, progress=progress) if figures is None else list(figures)
     page = render_report(opened, drawn)
-    write_tables(opened)
-    write_junit(opened)
+    tables = write_tables(opened)
+    junit = write_junit(opened)
     path = opened.path / "report.html"
     write_text(path, page)
+    pictures = [file for figure in drawn for file in (figure.png, figure.svg) if file is not None]
+    for written in (*pictures, *tables, junit, path):
+        note_published(written)
     return path
 
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collabtheory.errors import CollabTheoryError
+from collabtheory.errors import WorkerDied
 from collabtheory.runs.store import Store
 from collabtheory.runs.task import Task, Workspace
 
@@ -114,7 +115,7 @@ def _outcome(future: Future[float], task: Task) -> float:
     try:
         return future.result()
     except BrokenProcessPool as error:
-        raise CollabTheoryError(f"a worker process died while it ran '{task.label}' (out of memory?)") from error
+        raise WorkerDied(f"a worker process died while it ran '{task.label}' (out of memory?)") from error
 
 
 def _forward_progress(pool: Pool, by_key: Mapping[str, Task], on_event: Callable[[Event], None]) -> None:
@@ -150,6 +151,7 @@ def _start_worker(messages: Any, parent: int) -> None:
     global _messages
     _messages = messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout = sys.stderr  # standard output is for results
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     import torch
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +51,7 @@ class Task:
             "spec": self.spec.model_dump(mode="json"),
             "needs": {name: task.key for name, task in self.needs},
             "source": source_fingerprint(),
+            "versions": numerical_versions(),
         }
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
@@ -61,6 +64,13 @@ class Task:
 def canonical_json(value: object) -> str:
     """Return JSON with sorted keys and no spaces, for hashing."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@functools.cache
+def numerical_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that numbers come from."""
+    packages = ("torch", "numpy", "scipy", "pandas", "pot", "sympy")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
 
 
 @functools.cache

@@ -31,6 +31,8 @@ def partial_spearman(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
 
     NaN if ``x`` or ``y`` is constant or a function of ``given``; the plain correlation if ``given`` is constant.
     """
+    if len(x) < 3:
+        return float("nan")
     ranks = [stats.rankdata(values) for values in (x, y, given)]
     xy = _pearson(ranks[0], ranks[1])
     if np.ptp(ranks[2]) == 0:
@@ -52,7 +54,7 @@ def grouped_jackknife(
     users, partners
         The two users of each pair; a pair is left out if either is in the group.
     groups
-        Number of groups, at least 2; users are dealt to them by number.
+        Number of groups; users are dealt to them by number. Fewer users make fewer groups, one user no interval.
 
     Notes
     -----
@@ -61,6 +63,9 @@ def grouped_jackknife(
     """
     everything = statistic(np.ones(len(users), dtype=bool))
     order = {user: rank for rank, user in enumerate(np.unique(np.concatenate([users, partners])))}
+    groups = min(groups, len(order))
+    if groups < 2:
+        return Estimate(everything, float("nan"), float("nan"), len(users))
     group_of = np.array([order[user] % groups for user in users]), np.array([order[user] % groups for user in partners])
     left_out = [statistic((group_of[0] != group) & (group_of[1] != group)) for group in range(groups)]
     # Leaving out 1 of g groups of users leaves a share (1 - 1/g)^2 of the pairs, but 1 - 1/g of the independent units.

@@ -23,23 +23,24 @@ class ChosenUsers:
 
 
 def choose_users(data: Interactions, n_random: int, n_near: int, *, rng: np.random.Generator) -> ChosenUsers:
-    """Draw users at random, and add the nearest in input of the first ``n_near`` of them.
+    """Draw users at random, and add the ``n_near`` closest of their nearest neighbours in input.
 
     Coverage is an honest share of all pairs only over drawn users; the near ones are there because theorems about
     near users would otherwise meet nobody. Users without items are never chosen.
     """
     eligible = np.flatnonzero(data.sizes > 0)
     drawn = rng.permutation(eligible)[:n_random]
-    rows = np.union1d(drawn, nearest_in_input(data, drawn[:n_near], eligible))
+    nearest, distance = nearest_in_input(data, drawn, eligible)
+    rows = np.union1d(drawn, nearest[np.argsort(distance, kind="stable")][:n_near])
     return ChosenUsers(rows, np.isin(rows, drawn))
 
 
-def nearest_in_input(data: Interactions, users: np.ndarray, eligible: np.ndarray) -> np.ndarray:
-    """Return for each user the other eligible one at the smallest ``||x_u - x_v||_1 / (n_u + n_v)``."""
+def nearest_in_input(data: Interactions, users: np.ndarray, eligible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each user the other eligible one at the smallest ``||x_u - x_v||_1 / (n_u + n_v)``, and this."""
     if len(users) == 0 or len(eligible) < 2:
-        return users[:0]
+        return users[:0], np.zeros(0)
     shared = (data.matrix[users] @ data.matrix[eligible].T).toarray()
     distance = 1.0 - 2.0 * shared / (data.sizes[users][:, None] + data.sizes[eligible][None, :])
     distance[users[:, None] == eligible[None, :]] = np.inf
-    nearest: np.ndarray = eligible[np.argmin(distance, axis=1)]
-    return nearest
+    nearest = np.argmin(distance, axis=1)
+    return eligible[nearest], distance[np.arange(len(users)), nearest]

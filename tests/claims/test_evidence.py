@@ -75,6 +75,18 @@ def test_a_whole_is_as_good_as_its_worst_part():
     )
     assert Evidence(parts).verdict is Verdict.VACUOUS
     assert Evidence(parts).leading.name == "b"
+    assert Evidence(parts, principal="a").verdict is Verdict.HOLDS
+    refuted = (*parts, Part("c", "", Verdict.VIOLATED, Rigor.CHECKED, Coverage(1, 1)))
+    assert Evidence(refuted, principal="a").verdict is Verdict.VIOLATED
+    with pytest.raises(InvalidInput, match="no part"):
+        Evidence(parts, principal="z")
+
+
+def test_a_premise_that_hardly_anybody_meets_is_vacuous_but_a_violation_is_not():
+    left, cases = np.zeros(20_001), {"case": np.arange(20_001)}
+    premise = np.arange(20_001) == 7
+    assert at_most("p", "", left, left + 1, cases=cases, premise=premise).verdict is Verdict.VACUOUS
+    assert at_most("p", "", left, left - 1, cases=cases, premise=premise).verdict is Verdict.VIOLATED
 
 
 def test_evidence_without_a_comparison_is_refused():

@@ -77,3 +77,13 @@ def test_another_model_in_the_same_folder_replaces_the_results(data, tmp_path):
 def test_a_decoder_that_is_no_module_is_refused(data):
     with pytest.raises(ct.errors.InvalidInput, match="must be a torch"):
         Recommender(encoder(data.n_items), lambda z: z, "multinomial")
+
+
+def test_controls_are_caught_whatever_the_data_and_the_seed():
+    from collabtheory.claims import Subject, discover
+
+    free = [check for file in discover() for check in file.checks if check.control and check.stages == "none"]
+    assert len(free) >= 8
+    for check in free:
+        for seed in range(5):
+            assert check(Subject(seed)).verdict.is_refutation, (check.control, seed)

@@ -1,6 +1,7 @@
 """The commands as a user meets them: one clear line for bad input, a documented exit code, nothing half-written."""
 
 import gzip
+import json
 import pickle
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from collabtheory import cli
+from collabtheory.claims.discovery import bundled_folder
 
 
 @pytest.fixture
@@ -120,6 +122,54 @@ def test_an_output_that_is_a_file_is_refused(run, tmp_path):
     code, _, err = run("verify", "--data", "davis", "--out", "taken", "--quiet")
     assert code == 2
     assert "cannot write" in err
+
+
+def test_a_folder_that_is_no_run_is_neither_written_nor_emptied(run, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").write_text('{"tool": "other"}')
+    (tmp_path / "mine" / "models").mkdir()
+    (tmp_path / "mine" / "models" / "weights.bin").write_text("precious")
+    code, _, err = run("verify", "proposition_3_1", "--data", "davis", "--out", "mine", "--quiet")
+    assert code == 2
+    assert "not a run folder" in err
+    assert sorted(path.name for path in (tmp_path / "mine").rglob("*")) == ["models", "run.json", "weights.bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [
+        ("equal", {u: range(8) for u in range(12)}),
+        ("alike", {u: [i for i in range(10) if i != u % 10] for u in range(12)}),
+        ("three", {0: range(6), 1: range(1, 7), 2: [0, 1, 2, 3, 4, 7]}),
+    ],
+)
+def test_tiny_and_uniform_data_give_verdicts_and_catch_every_control(run, tmp_path, name, sets):
+    rows = [f"{u},{i}" for u, items in sets.items() for i in items]
+    (tmp_path / f"{name}.csv").write_text("user,item\n" + "\n".join(rows) + "\n")
+    code, out, err = run("verify", "--data", f"{name}.csv", "--quiet", "--json")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert code == 0, err
+    assert all(record["caught"] for record in records if record["control"])
+    radius = next(r for r in records if r["id"] == "theorem_2_3" and r["stage"] == "trained" and not r["control"])
+    assert radius["verdict"] in ("holds", "vacuous")
+
+
+def test_a_checkpoint_for_other_items_is_refused(run, tmp_path):
+    assert run("train", "--data", "davis", "--out", "m.safetensors", "--epochs", "1")[0] == 0
+    rows = "".join(f"{u},thing{(u + i) % 14}\n" for u in range(20) for i in range(6))
+    (tmp_path / "other.csv").write_text("user,item\n" + rows)
+    code, _, err = run("verify", "proposition_3_1", "--data", "other.csv", "--model", "m.safetensors", "--quiet")
+    assert code == 2
+    assert "of the model's items" in err
+
+
+def test_what_a_check_prints_never_reaches_the_json(run, tmp_path):
+    source = (bundled_folder("proofs_checks") / "proposition_3_1_alignment_loss.py").read_text()
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks" / "p.py").write_text(source + '\nprint("noise")\n')
+    code, out, _ = run("verify", "--data", "davis", "--checks", "checks", "--json", "--quiet")
+    assert code == 0
+    assert all(json.loads(line)["id"] == "proposition_3_1" for line in out.splitlines())
 
 
 def test_list_and_explain_show_statements_controls_and_limits(run):

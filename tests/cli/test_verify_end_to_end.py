@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collabtheory.claims.discovery import bundled_folder
+from collabtheory.runs.folder import RunFolder
 
 COMMAND = [sys.executable, "-c", "from collabtheory.cli import main; main()", "verify", "--data", "davis", "--quiet"]
 
@@ -165,6 +166,38 @@ def test_a_check_that_breaks_is_reported_as_error_with_exit_code_4(tmp_path):
     done = verify(tmp_path / "run", "proposition_3_1", "--checks", str(checks))
     assert done.returncode == 4
     assert any(r["verdict"] == "error" for r in records(tmp_path / "run"))
+
+
+def test_a_check_that_broke_once_is_tried_again(tmp_path):
+    checks = _changed_checks(
+        tmp_path,
+        "proposition_3_1_alignment_loss.py",
+        "    centroid, spread = _centroid",
+        "    import os\n    if os.environ.get('BREAK'):\n        raise MemoryError\n    centroid, spread = _centroid",
+    )
+    options = ("proposition_3_1", "--checks", str(checks))
+    assert verify(tmp_path / "run", *options, env={**os.environ, "BREAK": "1"}).returncode == 4
+    assert verify(tmp_path / "run", *options).returncode == 0
+
+
+def test_another_run_in_the_same_folder_leaves_no_stale_results(tmp_path):
+    folder = tmp_path / "run"
+    assert verify(folder, "proposition_3_1", "--seeds", "2").returncode == 0
+    assert (folder / "models" / "seed-1" / "trained.safetensors").exists()
+    (folder / "notes.txt").write_text("mine")
+    assert verify(folder, "proposition_3_1").returncode == 0
+    assert not list(folder.glob("**/seed-1/*"))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert {record["seed"] for record in records(folder)} == {0}
+
+
+def test_the_trained_stage_is_the_best_epoch_at_the_full_kl_weight(finished):
+    history = [json.loads(line) for line in (finished / "training" / "seed-0.jsonl").read_text().splitlines()]
+    full = [epoch for epoch in history if epoch["epoch"] >= 40]
+    best = max(full, key=lambda epoch: epoch["validation_ndcg"])["epoch"]
+    assert RunFolder(finished).saved_epochs(0)["trained"] == best
+    weights = {path.stem: path.read_bytes() for path in (finished / "models" / "seed-0").glob("*.safetensors")}
+    assert len(set(weights.values())) == len(weights)
 
 
 def test_a_users_own_file_is_verified(tmp_path):

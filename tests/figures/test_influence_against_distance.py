@@ -12,6 +12,7 @@ def pair_rows(**columns):
     base = {
         "relation": [""] * n,
         "sampling": ["sampled"] * n,
+        "input_distance": np.ones(n, dtype=np.int64),
         "transport_cost": np.ones(n),
         "loss_change": np.full(n, -0.5),
         "learning_rate": np.ones(n),
@@ -106,6 +107,13 @@ def test_the_text_says_how_many_help_and_are_inside(figure, make_run, drawn):
     assert not (inside & near).any()
     assert any(text.startswith("sharing radius: ") and text.endswith(ending) for text in texts)
     assert "log scale" in ax.get_xlabel()
+
+
+def test_users_with_equal_contents_are_not_shown(figure, run_with):
+    frame = pair_rows(input_distance=[0] * 4 + [2] * 6, sharing_radius=[9.0] * 10)
+    (panel,) = figure(NAME).data(run_with(frame)).panels
+    assert panel.n_pairs == 6
+    assert panel.sharing.n_inside == 6
 
 
 def test_shares_are_over_drawn_pairs_and_near_pairs_inside_are_told_apart(figure, run_with, drawn):
