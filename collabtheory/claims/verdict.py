@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 _MEANINGS = {
     Verdict.CERTIFIED: "Decided by symbolic proof, exact arithmetic or rigorous bounds; no sampling involved.",
     Verdict.HOLDS: "Checked in floating point on every case counted; the worst margin is given.",
-    Verdict.VACUOUS: "Nothing refuted it, but (almost) no case met its premise: it says nothing here.",
+    Verdict.VACUOUS: "Nothing refuted it, but fewer than 1 in 10,000 cases met its premise: it says nothing here.",
     Verdict.ASSUMPTION_FAILS: "An assumption of the statement is false here; the record names it and shows where.",
     Verdict.VIOLATED: "A case contradicts the statement; the record holds it.",
     Verdict.ERROR: "The check itself failed; nothing is known.",
