@@ -28,7 +28,7 @@ CAPTION = (
     "at that distance, with the middle half of the pairs shaded. Dots and rings: pairs inside a certified radius; "
     "each must lie below zero. Yellow marks: medians of the relations planted in the data, where there are any. "
     "Bars at the foot: how far the radii reach (5 to 95 % of the pairs that have one, tick at the median). Pairs "
-    "beyond an axis, such as exact twins at distance 0, are drawn at its edge. A theorem says something only "
+    "beyond an axis are drawn at its edge; users with equal contents are left out. A theorem says something only "
     "where its bar reaches the cloud. Shares are over pairs of users drawn at random; 'near' counts pairs added "
     "to the table because their inputs are alike."
 )

@@ -20,6 +20,8 @@ from collabtheory.latent.gradient_jacobian import local_gradient_lipschitz
 from collabtheory.models.layers import linear_chain
 from collabtheory.models.likelihoods import Likelihood
 
+MOST_UNITS = 64
+"""Hidden units whose quiet directions are tried; one that grows is enough."""
 DEFAULT_LENGTHS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
 
 
@@ -65,7 +67,8 @@ def gradient_growth(
     x
         One content, ``(1, n_items)``.
     directions
-        Rays to try, ``(n, d)``; default: for each unit of the first hidden layer one direction that leaves its
+        Rays to try, ``(n, d)``; default: for each unit of the first hidden layer (64 of them, evenly spread, where there
+        are more) one direction that leaves its
         pre-activation alone and drives the others hardest (with one dimension, or no hidden layer, the axes).
     lengths
         At least 2 positive, increasing distances from the origin.
@@ -124,7 +127,8 @@ def _quiet_directions(weight: Tensor, n_layers: int) -> tuple[Tensor, list[int] 
     if n_layers == 1 or weight.shape[1] == 1:
         return torch.eye(weight.shape[1], dtype=torch.float64), None
     rays, units = [], []
-    for unit, row in enumerate(weight):
+    for unit in np.unique(np.linspace(0, len(weight) - 1, MOST_UNITS).astype(int)).tolist():
+        row = weight[unit]
         normal = row / row.norm() if row.norm() > 0 else row
         quiet = weight - (weight @ normal)[:, None] * normal
         ray = torch.linalg.eigh(quiet.T @ quiet).eigenvectors[:, -1]
