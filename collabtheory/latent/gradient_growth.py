@@ -67,9 +67,9 @@ def gradient_growth(
     x
         One content, ``(1, n_items)``.
     directions
-        Rays to try, ``(n, d)``; default: for each unit of the first hidden layer (64 of them, evenly spread, where there
-        are more) one direction that leaves its
-        pre-activation alone and drives the others hardest (with one dimension, or no hidden layer, the axes).
+        Rays to try, ``(n, d)``; default: for each unit of the first hidden layer (for 64 of them, evenly spread, where
+        there are more) one direction that leaves its pre-activation alone and drives the others hardest (with one
+        dimension, or no hidden layer, the axes).
     lengths
         At least 2 positive, increasing distances from the origin.
 
