@@ -44,7 +44,7 @@ ASSUMPTION_A1 = Statement(
 
 CODES, STEPS, RADII = 8, 24, (0.0, 0.1, 0.5, 2.0)
 SATURATED = 8
-LENGTHS = (1.0, 10.0, 100.0, 1000.0, 10000.0)
+LENGTHS = tuple(10.0**power for power in range(7))
 GROWS = 0.5
 """An exponent of growth above this is taken as unbounded growth (linear growth has 1, a bounded constant 0)."""
 
