@@ -8,6 +8,8 @@ from scipy import sparse
 from torch import nn
 
 from collabtheory.claims import Evidence, Number, Part, Statement, Subject, at_most, check, negative_control
+from collabtheory.claims.pair_checks import pair_cases
+from collabtheory.claims.pair_statistics import spread
 from collabtheory.errors import PremiseNotMet
 from collabtheory.latent import encoder_lipschitz, kappa, w2
 from collabtheory.models.masking import encoder_input
@@ -46,20 +48,15 @@ LARGEST_SET = 40
 
 @check(LEMMA_2_4, stages="every")
 def on_pairs(subject: Subject) -> Evidence:
-    """Compare both sides on every pair, for clean inputs and under one shared mask in both conventions."""
-    ratio = _ratio(subject)
-    quantiles = np.quantile(ratio, [0.05, 0.5, 0.95]) if len(ratio) else np.full(3, np.nan)
+    """Compare both sides on every pair, for clean inputs and under one shared mask in the model's convention."""
+    flips = subject.pairs["input_distance"].to_numpy()
+    left, right = _clean_sides(subject)
+    clean = _bound("clean", "clean inputs", left, right, flips, pair_cases(subject.pairs))
     return Evidence(
-        parts=(_kappa_part("kappa", 0), _masked_part(subject), _clean_part(subject)),
+        parts=(_kappa_part("kappa", 0), _masked_part(subject), clean),
         principal="clean",
         numbers={
-            "tightness": Number(
-                float(quantiles[1]),
-                "median of left / right side",
-                low=float(quantiles[0]),
-                high=float(quantiles[2]),
-                n=len(ratio),
-            ),
+            "tightness": spread(left[flips > 0] / right[flips > 0], "median of left / right side"),
             "lipschitz_constant": Number(
                 _constant(subject, 1, 1.0), "certified L_phi for users with at least one item"
             ),
@@ -124,12 +121,11 @@ def _kappa_part(name: str, shift: int) -> Part:
     )
 
 
-def _clean_part(subject: Subject) -> Part:
+def _clean_sides(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """Return both sides of the bound for the clean inputs of every pair."""
     pairs = subject.pairs
-    flips = pairs["input_distance"].to_numpy()
-    right = _constants(subject, np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy(), 1.0) * flips
-    cases = {"u": pairs["u"].to_numpy(), "v": pairs["v"].to_numpy()}
-    return _bound("clean", "clean inputs", pairs["w2"].to_numpy(), right, flips, cases)
+    smallest = np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy()
+    return pairs["w2"].to_numpy(), _constants(subject, smallest, 1.0) * pairs["input_distance"].to_numpy()
 
 
 def _masked_part(subject: Subject) -> Part:
@@ -189,14 +185,6 @@ def _constant(subject: Subject, n_min: int, scale: float) -> float:
         n_min=n_min,
         input_scale=scale,
     ).upper
-
-
-def _ratio(subject: Subject) -> np.ndarray:
-    pairs = subject.pairs
-    smallest = np.minimum(pairs["n_u"], pairs["n_v"]).to_numpy()
-    right = _constants(subject, smallest, 1.0) * pairs["input_distance"].to_numpy()
-    ratio: np.ndarray = (pairs["w2"].to_numpy() / np.where(right > 0, right, np.inf))[right > 0]
-    return ratio
 
 
 def _layers(subject: Subject) -> EncoderLayers:

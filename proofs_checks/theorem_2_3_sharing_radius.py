@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from collabtheory.claims import Evidence, Number, Part, Statement, Subject, at_most, check, negative_control
+from collabtheory.claims import Evidence, Part, Statement, Subject, at_most, check, negative_control
 from collabtheory.claims.pair_checks import SMALLEST, lipschitz_term, pair_cases, pairs_at_shared_codes, radius_parts
-from collabtheory.claims.pair_statistics import decay_numbers, radius_numbers
+from collabtheory.claims.pair_statistics import decay_numbers, radius_numbers, spread
 from collabtheory.latent import local_gradient_lipschitz
 from collabtheory.transfer import TransferKernels, sharing_radius, transport_cost
 
@@ -66,8 +66,8 @@ def sharing(subject: Subject) -> Evidence:
         numbers={
             **radius_numbers(pairs, "sharing_radius"),
             **decay_numbers(pairs),
-            "first_order_slope": _spread(slopes, "order of convergence of the first-order term (2 expected)"),
-            "certified_lipschitz_ratio": _spread(ratio, "certified L / largest slope seen"),
+            "first_order_slope": spread(slopes, "order of convergence of the first-order term (2 expected)"),
+            "certified_lipschitz_ratio": spread(ratio, "certified L / largest slope seen"),
         },
         notes=(
             f"About the sampled posteriors, {subject.codes.shape[1]} codes a user with common noise: L is certified on the tubes "
@@ -184,11 +184,3 @@ def _codes_along_a_line(rng: np.random.Generator) -> pd.DataFrame:
             "sharing_radius": np.asarray(sharing_radius(norms[i], 0.0, slope[i])),
         }
     )
-
-
-def _spread(values: np.ndarray, label: str) -> Number:
-    """Return the median with the interval that holds 90 % of the values."""
-    if len(values) == 0:
-        return Number(float("nan"), label, n=0)
-    low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
-    return Number(float(median), label, low=float(low), high=float(high), n=len(values))

@@ -81,3 +81,11 @@ def _number(estimate: Estimate, label: str) -> Number:
 def share_of(selected: np.ndarray) -> float:
     """Return the share of true entries; NaN of none."""
     return float(np.mean(selected)) if len(selected) else float("nan")
+
+
+def spread(values: np.ndarray, label: str) -> Number:
+    """Return the median with the interval that holds 90 % of the values."""
+    if len(values) == 0:
+        return Number(float("nan"), label, n=0)
+    low, median, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return Number(float(median), label, low=float(low), high=float(high), n=len(values))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from collabtheory.errors import InvalidInput
@@ -52,8 +50,6 @@ PROFILES: dict[str, Profile] = {
         pairs=PairSpec(random_users=384, near_users=128),
     ),
 }
-
-ProfileName = Literal["quick", "full", "paper"]
 
 
 def get_profile(name: str) -> Profile:

@@ -15,7 +15,7 @@ from collabtheory.claims.plan import Plan, make_plan
 from collabtheory.claims.profiles import PairSpec, get_profile
 from collabtheory.claims.record import run_checks, to_line
 from collabtheory.claims.results import publish_files, write_results
-from collabtheory.claims.steps import RECORDS_FILE, TRAINED
+from collabtheory.claims.steps import RECORDS_FILE, TRAINED, measure_pairs
 from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Verdict
 from collabtheory.data import Interactions
@@ -24,7 +24,6 @@ from collabtheory.models.recommender import Recommender
 from collabtheory.runs.engine import Event, execute
 from collabtheory.runs.files import write_atomically
 from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
-from collabtheory.runs.seeds import derive
 from collabtheory.runs.store import Store, exclusive
 from collabtheory.runs.task import Task, canonical_json
 
@@ -201,22 +200,12 @@ def measured_subject(
     recommender: Recommender, data: Interactions, folder: Path, settings: PairSpec, seed: int
 ) -> Subject:
     """Measure the pair table of a model in memory into a run folder and return what its checks may look at."""
-    from collabtheory.transfer.pair_table import CODES_FILE, write_pair_table
-    from collabtheory.transfer.users import choose_users
+    from collabtheory.transfer.pair_table import CODES_FILE
 
-    interactions_file = folder / "store" / "interactions.npz"
+    interactions_file = folder / STORE / "interactions.npz"
     pairs_file = folder / "pairs" / f"seed-{seed}" / f"{TRAINED}.parquet"
     write_atomically(interactions_file, data.save)
-    users = choose_users(data, settings.random_users, settings.near_users, rng=derive(seed, "pairs", "users"))
-    write_pair_table(
-        pairs_file,
-        recommender,
-        data,
-        users,
-        n_samples=settings.samples,
-        learning_rate=settings.learning_rate,
-        rng=derive(seed, "pairs", "noise"),
-    )
+    measure_pairs(pairs_file, recommender, data, settings, seed)
     note_published(pairs_file)
     note_published(pairs_file.with_name(CODES_FILE))
     return Subject(seed, TRAINED, interactions_file=interactions_file, pairs_file=pairs_file, given=recommender)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +24,9 @@ from collabtheory.runs.files import write_text
 from collabtheory.runs.frozen import Frozen
 from collabtheory.runs.seeds import derive
 from collabtheory.runs.task import Workspace
+
+if TYPE_CHECKING:
+    from collabtheory.models.recommender import Recommender
 
 TRAINED = "trained"
 RECORDS_FILE = "records.jsonl"
@@ -93,8 +98,6 @@ def train_model(spec: TrainStep, work: Workspace) -> None:
     lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in trained.history]
     write_text(work.output / "history.jsonl", "".join(f"{line}\n" for line in lines))
     data.select_items(split.items).save(work.output / "interactions.npz")
-    summary = {"best_epoch": trained.best_epoch, "stopped_early": trained.stopped_early, "epochs": len(lines)}
-    write_text(work.output / "summary.json", json.dumps(summary, sort_keys=True))
 
 
 def adopt_model(spec: AdoptStep, work: Workspace) -> None:
@@ -115,22 +118,32 @@ def adopt_model(spec: AdoptStep, work: Workspace) -> None:
 
 def build_pair_table(spec: PairsStep, work: Workspace) -> None:
     """Measure all chosen pairs and write them block by block."""
+    subject = _subject(spec.seed, spec.stage, work)
+    path = work.output / "pairs.parquet"
+    measure_pairs(path, subject.recommender, subject.interactions, spec.pairs, spec.seed, work.progress)
+
+
+def measure_pairs(
+    path: Path,
+    recommender: Recommender,
+    data: Interactions,
+    spec: PairSpec,
+    seed: int,
+    progress: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Choose users and write their pair table, with draws that depend on the seed alone."""
     from collabtheory.transfer.pair_table import write_pair_table
     from collabtheory.transfer.users import choose_users
 
-    subject = _subject(spec.seed, spec.stage, work)
-    users = choose_users(
-        subject.interactions, spec.pairs.random_users, spec.pairs.near_users, rng=derive(spec.seed, "pairs", "users")
-    )
     write_pair_table(
-        work.output / "pairs.parquet",
-        subject.recommender,
-        subject.interactions,
-        users,
-        n_samples=spec.pairs.samples,
-        learning_rate=spec.pairs.learning_rate,
-        rng=derive(spec.seed, "pairs", "noise"),
-        progress=work.progress,
+        path,
+        recommender,
+        data,
+        choose_users(data, spec.random_users, spec.near_users, rng=derive(seed, "pairs", "users")),
+        n_samples=spec.samples,
+        learning_rate=spec.learning_rate,
+        rng=derive(seed, "pairs", "noise"),
+        progress=progress,
     )
 
 
