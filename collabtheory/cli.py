@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -129,20 +128,47 @@ def explain(
 ) -> None:
     """Print a statement, its assumptions, proof, controls, and what it does not say."""
     from collabtheory.claims.discovery import discover, select
+    from collabtheory.report.explanation import explain_statement
 
     file = select(discover(checks), [identifier])[0]
-    statement = file.statement
-    controls = tuple(f"{check.control}: {check.change}" for check in file.checks if check.control)
-    typer.echo(f"{statement.identifier}  {statement.title}\n{statement.source}\n\n{statement.text}")
-    for heading, lines in (
-        ("Assumptions", statement.assumptions),
-        ("Proof", statement.proof),
-        ("Negative controls (each must come out violated)", controls),
-        ("What it does not say", statement.limits),
-    ):
-        typer.echo(f"\n{heading}")
-        for number, line in enumerate(lines, 1):
-            typer.echo(textwrap.fill(line, width=100, initial_indent=f"  {number}. ", subsequent_indent="     "))
+    for line in explain_statement(file):
+        typer.echo(line)
+
+
+@app.command()
+def attack(
+    identifier: Annotated[str, typer.Argument(help="A statement's id, see `collabtheory list`.")],
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time budget of each inequality.")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for counterexamples; not written if not given.")] = None,
+    checks: ChecksOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of the table.")] = False,
+) -> None:
+    """Look for violations of a statement and of its false twins; ends with the worst margin found for each."""
+    from collabtheory.claims.attack import attack_file
+    from collabtheory.claims.discovery import discover, select
+    from collabtheory.report.attack_table import print_attacks
+
+    file = select(discover(checks), [identifier])[0]
+    attacks = attack_file(file, seconds=seconds, seed=seed, out=out, on_start=_say)
+    print_attacks(_stdout(), attacks, as_json=json)
+    raise typer.Exit(1 if any(not one.as_expected for one in attacks) else 0)
+
+
+@app.command()
+def replay(
+    path: Annotated[Path, typer.Argument(help="A counterexample file, see a run's folder `counterexamples`.")],
+    checks: ChecksOption = None,
+) -> None:
+    """Decide a saved counterexample again in interval arithmetic. Exit code 1: a true statement is violated."""
+    from collabtheory.claims.counterexample import replay as read_and_decide
+    from collabtheory.claims.discovery import discover
+    from collabtheory.report.explanation import explain_replay
+
+    found = read_and_decide(path, discover(checks))
+    for line in explain_replay(found):
+        typer.echo(line)
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()
@@ -281,6 +307,11 @@ def main() -> None:
 
         traceback.print_exc()
         _fail(f"crash: {type(error).__name__}: {error}", 4)
+
+
+def _say(message: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{message}\n")
 
 
 def _interrupt(*signal_and_frame: object) -> None:

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from collabtheory.claims.evidence import Coverage, Evidence, Number, Part, at_most, equal
+from collabtheory.claims.inequality import Inequality, Variable
+from collabtheory.claims.proof import Step, step_part
 from collabtheory.claims.statement import Check, Statement, check, negative_control
 from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Rigor, Verdict
@@ -18,17 +20,21 @@ __all__ = [
     "Check",
     "Coverage",
     "Evidence",
+    "Inequality",
     "Number",
     "Part",
     "Rigor",
     "Statement",
+    "Step",
     "Subject",
+    "Variable",
     "Verdict",
     "at_most",
     "check",
     "discover",
     "equal",
     "negative_control",
+    "step_part",
     "verify",
     "verify_model",
 ]

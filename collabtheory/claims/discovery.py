@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import collabtheory
+from collabtheory.claims.inequality import Inequality
+from collabtheory.claims.proof import proof_evidence
+from collabtheory.claims.searches import search_evidence
 from collabtheory.claims.statement import Check, Statement
 from collabtheory.errors import InvalidInput
 
 
 @dataclass(frozen=True)
 class StatementFile:
-    """One file of checks: its statement, its checks and controls, in the order they are written."""
+    """One file of checks: its statement, its checks and controls, and the inequalities that can be attacked."""
 
     path: Path
     statement: Statement
     checks: tuple[Check, ...]
+    inequalities: tuple[Inequality, ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -81,15 +85,40 @@ def load_statement(path: Path) -> StatementFile:
         except Exception as error:
             del sys.modules[name]
             raise InvalidInput(f"{path}: cannot be imported ({type(error).__name__}: {error})") from error
-    checks = tuple(value for value in vars(module).values() if isinstance(value, Check))
-    statements = {item.statement.identifier: item.statement for item in checks}
+    written = tuple(value for value in vars(module).values() if isinstance(value, Check))
+    inequalities = tuple(value for value in vars(module).values() if isinstance(value, Inequality))
+    statements = {
+        one.identifier: one for one in [item.statement for item in written] + [item.statement for item in inequalities]
+    }
     if len(statements) != 1:
         raise InvalidInput(f"{path}: must hold the checks of exactly one statement; it has {sorted(statements)}")
+    statement = next(iter(statements.values()))
+    checks = (*_proof(statement), *_searches(statement, inequalities, written), *written)
     if not any(item.control for item in checks) or all(item.control for item in checks):
         raise InvalidInput(
             f"{path}: needs at least one check and one negative control; a check that cannot fail proves nothing"
         )
-    return StatementFile(path, next(iter(statements.values())), checks)
+    return StatementFile(path, statement, checks, inequalities)
+
+
+def _proof(statement: Statement) -> tuple[Check, ...]:
+    return (Check(statement, proof_evidence(statement), "none", label="proof"),) if statement.steps else ()
+
+
+def _searches(
+    statement: Statement, inequalities: tuple[Inequality, ...], written: tuple[Check, ...]
+) -> tuple[Check, ...]:
+    """Return the searches that inequalities bring along: one for the true ones, one for each false twin.
+
+    A twin that is also written out as a control of its own keeps that one; it can still be attacked.
+    """
+    true = tuple(one for one in inequalities if one.control is None)
+    checks = [Check(statement, search_evidence(true), "none", label="search")] if true else []
+    named = {check.control for check in written}
+    for twin in inequalities:
+        if twin.control and twin.control not in named:
+            checks.append(Check(statement, search_evidence((twin,)), "none", twin.control, twin.change))
+    return tuple(checks)
 
 
 def select(files: Iterable[StatementFile], identifiers: Iterable[str]) -> tuple[StatementFile, ...]:

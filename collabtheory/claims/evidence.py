@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,16 @@ class Part:
     worst: Mapping[str, float | int | str] | None = None
     """The case that has it."""
     ties: int = 0
+    means: str | None = None
+    """Proof steps: how it was discharged."""
+    detail: str | None = None
+    """How it was decided, in words."""
+    counterexample: Mapping[str, Any] | None = None
+    """A violation as a small explicit case that can be replayed, see `collabtheory.claims.counterexample`."""
+
+    def __post_init__(self) -> None:
+        if self.verdict is Verdict.CERTIFIED and self.rigor not in (Rigor.PROVED, Rigor.CERTIFIED):
+            raise InvalidInput(f"part {self.name!r}: what was only {self.rigor.value} cannot be certified")
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _heading(check: Check, stage: str | None, seed: int | None, data: str | None
         "control": check.control is not None,
         "control_name": check.control,
         "control_text": check.change,
-        "stage": stage,
+        "stage": check.label or stage,
         "seed": seed,
         "data": data,
         "model": model,
@@ -119,6 +119,9 @@ def _part(part: Part) -> dict[str, Any]:
         "margin": _rounded(part.margin),
         "worst": _rounded(part.worst),
         "ties": part.ties,
+        "means": part.means,
+        "detail": part.detail,
+        "counterexample": dict(part.counterexample) if part.counterexample is not None else None,
     }
 
 

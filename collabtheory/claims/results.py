@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from collabtheory.claims.counterexample import counterexample_name
 from collabtheory.claims.plan import Plan
 from collabtheory.data import Interactions
 from collabtheory.runs.files import write_atomically, write_text
@@ -56,9 +57,16 @@ def write_results(
         "times.json": json.dumps(times, indent=1) + "\n",
         "claims.jsonl": "".join(f"{line}\n" for line in lines),
     }
+    texts = {**_counterexamples(lines), **texts}
     for name, text in texts.items():
         write_text(folder / name, text)
         note_published(folder / name)
+
+
+def _counterexamples(lines: list[str]) -> dict[str, str]:
+    """Return the counterexamples of all records as files to be replayed, by their names in the run folder."""
+    found = [part["counterexample"] for line in lines for part in json.loads(line)["parts"] if part["counterexample"]]
+    return {f"counterexamples/{counterexample_name(one)}.json": json.dumps(one, indent=1) + "\n" for one in found}
 
 
 def describe(data: Interactions) -> dict[str, Any]:

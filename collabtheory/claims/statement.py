@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collabtheory.claims.evidence import Evidence
+    from collabtheory.claims.proof import Step
     from collabtheory.claims.subject import Subject
 
 Stages = Literal["every", "last", "none"]
@@ -15,9 +16,10 @@ Stages = Literal["every", "last", "none"]
 
 @dataclass(frozen=True)
 class Statement:
-    """What is claimed, in words that stand on their own.
+    """What is claimed, in words that stand on their own, with TeX between dollar signs.
 
-    ``identifier`` is the id used on the command line; ``limits`` says what the statement does NOT say.
+    ``identifier`` is the id used on the command line; ``limits`` says what the statement does NOT say. ``proof`` is a
+    chain of steps, each discharged by machine in every run; a plain string is a step that nobody checks.
     """
 
     identifier: str
@@ -25,11 +27,16 @@ class Statement:
     source: str
     text: str
     assumptions: tuple[str, ...]
-    proof: tuple[str, ...]
+    proof: tuple[Step | str, ...]
     limits: tuple[str, ...] = ()
     kind: Literal["theorem", "empirical"] = "theorem"
     position: int = 100
     """Statements are listed and reported in this order, then by file name."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the proof that are discharged by machine."""
+        return tuple(step for step in self.proof if not isinstance(step, str))
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ class Check:
     control: str | None = None
     change: str | None = None
     """Controls: the one small change that makes the statement false."""
+    label: str | None = None
+    """What its records call their stage, where it is none of training: ``proof`` or ``search``."""
 
     def __call__(self, subject: Subject) -> Evidence:
         """Gather the evidence."""

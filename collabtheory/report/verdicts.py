@@ -22,6 +22,8 @@ from collabtheory.report.words import (
 from collabtheory.runs.folder import Record, RunFolder
 
 RADII = ("theorem_2_3", "aligned_radius")
+WITHOUT_MODEL = ("proof", "search", None)
+"""What the stage of a record says where no model was involved."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,8 @@ def _groups(run: RunFolder, records: Iterable[Record]) -> dict[tuple[str, str | 
     for record in records:
         groups.setdefault((record["id"], record.get("stage")), []).append(record)
     first = {statement: i for i, statement in enumerate(dict.fromkeys(key[0] for key in groups))}
-    place = {stage: i for i, stage in enumerate(run.stages)}
-    keys = sorted(groups, key=lambda key: (first[key[0]], -1 if key[1] is None else place.get(key[1], len(place))))
+    place = {stage: i for i, stage in enumerate((*WITHOUT_MODEL, *run.stages))}
+    keys = sorted(groups, key=lambda key: (first[key[0]], place.get(key[1], len(place))))
     return {key: groups[key] for key in keys}
 
 

@@ -69,7 +69,7 @@ def canonical_json(value: object) -> str:
 @functools.cache
 def numerical_versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that numbers come from."""
-    packages = ("torch", "numpy", "scipy", "pandas", "pot", "sympy")
+    packages = ("torch", "numpy", "scipy", "pandas", "pot", "sympy", "python-flint", "hypothesis")
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
 
 

@@ -68,7 +68,7 @@ def test_another_model_in_the_same_folder_replaces_the_results(data, tmp_path):
     for width in (4, 5):
         decoder = _decoder(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, data.n_items))
         outcome = verify_model(Recommender(encoder(data.n_items), decoder, "multinomial"), data, tmp_path, pairs=PAIRS)
-    models = {record["model"] for record in outcome.records if record["stage"]}
+    models = {record["model"] for record in outcome.records if record["model"]}
     assert len(models) == 1
     ct.report.write_report(tmp_path)
     assert (tmp_path / "report.html").exists()

@@ -1,0 +1,74 @@
+"""Property-based search for violations: Hypothesis draws simple and odd cases and follows the smallest margins."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from collabtheory.claims.inequality import Case, Inequality, Variable
+from collabtheory.claims.search import SearchResult, Tally
+
+EXAMPLES = 400
+
+
+def search_by_properties(inequality: Inequality, rng: np.random.Generator, seconds: float) -> SearchResult:
+    """Look for a violation with Hypothesis until one is found or the time is over.
+
+    The relative slack is the target that Hypothesis drives down.
+    """
+    from hypothesis import HealthCheck, Phase, given, seed, settings, target
+    from hypothesis.errors import NonInteractiveExampleWarning
+
+    tally, end = Tally(inequality), time.monotonic() + seconds
+
+    @settings(
+        max_examples=EXAMPLES, database=None, deadline=None, phases=(Phase.generate, Phase.target),
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(cases(inequality))
+    def look(case: Case) -> None:
+        if tally.violation is not None or time.monotonic() > end:
+            return
+        slack = tally.see(case)
+        if math.isfinite(slack):
+            target(-slack)
+
+    while tally.violation is None and time.monotonic() < end:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NonInteractiveExampleWarning)
+            seed(int(rng.integers(2**31)))(look)()
+    return tally.result()
+
+
+def cases(inequality: Inequality) -> Any:
+    """Return the Hypothesis strategy of the inequality's cases."""
+    from hypothesis import strategies as st
+
+    @st.composite
+    def draw(draw_value: Any) -> Case:
+        lengths = {axis: draw_value(st.integers(low, high)) for axis, (low, high) in inequality.axes.items()}
+        return {
+            name: draw_value(_array(variable, tuple(lengths[axis] for axis in variable.axes)))
+            for name, variable in inequality.variables.items()
+        }
+
+    return draw()
+
+
+def _array(variable: Variable, shape: tuple[int, ...]) -> Any:
+    from hypothesis import strategies as st
+    from hypothesis.extra.numpy import arrays
+
+    if variable.kind == "binary":
+        elements = st.sampled_from([0.0, 1.0])
+    elif variable.kind == "integer":
+        elements = st.integers(int(variable.low), int(variable.high)).map(float)
+    else:
+        # Decimals of few digits first: they are what a counterexample should look like.
+        short = st.integers(math.ceil(variable.low * 10), math.floor(variable.high * 10)).map(lambda k: k / 10)
+        elements = st.one_of(short, st.floats(variable.low, variable.high, allow_subnormal=False))
+    return arrays(np.float64, shape, elements=elements)
