@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collabtheory.claims.discovery import StatementFile
 from collabtheory.claims.profiles import Profile, stage_name
-from collabtheory.claims.statement import Stages
+from collabtheory.claims.statement import LADDER, Stages
 from collabtheory.claims.steps import (
     TRAINED,
     AdoptStep,
@@ -25,16 +25,21 @@ from collabtheory.runs.task import Task
 
 @dataclass(frozen=True)
 class Plan:
-    """The tasks of a run: models by seed, pair tables by (seed, stage), and the checks in the order of the records."""
+    """The tasks of a run: models by seed, pair tables by (seed, stage), and the checks in the order of the records.
+
+    ``rungs`` are the models of the ladders, by seed and then by ``setting=value``.
+    """
 
     models: dict[int, Task]
     pairs: dict[tuple[int, str], Task]
+    rungs: dict[int, dict[str, Task]]
     checks: tuple[Task, ...]
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Everything, needs first."""
-        return (*self.models.values(), *self.pairs.values(), *self.checks)
+        ladders = (task for ladder in self.rungs.values() for task in ladder.values())
+        return (*self.models.values(), *self.pairs.values(), *dict.fromkeys(ladders), *self.checks)
 
     @property
     def stages(self) -> list[str]:
@@ -55,6 +60,7 @@ def make_plan(
     data: str,
     data_file: Path,
     checkpoint: Path | None = None,
+    profile_name: str = "quick",
 ) -> Plan:
     """Lay out training, pair tables and checks.
 
@@ -69,12 +75,15 @@ def make_plan(
     data, data_file
         Fingerprint of the data, and where it is stored.
     checkpoint
-        Check this model instead of training one; its only stage is ``trained``.
+        Check this model instead of training one; its only stage is ``trained``, and there are no ladders.
+    profile_name
+        What checks are told about how much work they may do.
     """
     wanted = {check.stages for file in files for check in file.checks}
     models: dict[int, Task] = {}
     pairs: dict[tuple[int, str], Task] = {}
-    if wanted & {"every", "last"}:
+    rungs: dict[int, dict[str, Task]] = {}
+    if wanted & {"every", "last", LADDER}:
         stages = _stages(profile, every="every" in wanted and checkpoint is None)
         for seed in seeds:
             models[seed] = _model(profile, seed, data, data_file, checkpoint)
@@ -83,8 +92,10 @@ def make_plan(
                 pairs[seed, stage] = Task(
                     f"pairs, seed {seed}, {stage}", build_pair_table, spec, (("model", models[seed]),)
                 )
-    checks = [task for file in files for task in _checks(file, seeds, models, pairs, data)]
-    return Plan(models, pairs, tuple(checks))
+    if LADDER in wanted and checkpoint is None:
+        rungs = {seed: _rungs(profile, seed, data, data_file) for seed in seeds}
+    checks = [task for file in files for task in _checks(file, seeds, models, pairs, rungs, data, profile_name)]
+    return Plan(models, pairs, rungs, tuple(checks))
 
 
 def _stages(profile: Profile, *, every: bool) -> list[str]:
@@ -101,22 +112,39 @@ def _model(profile: Profile, seed: int, data: str, data_file: Path, checkpoint: 
     return Task("read the model", adopt_model, adopt)
 
 
+def _rungs(profile: Profile, seed: int, data: str, data_file: Path) -> dict[str, Task]:
+    """Return the training tasks of the ladders; rungs of two ladders that are one model are one task."""
+    tasks: dict[str, Task] = {}
+    known: dict[str, Task] = {}
+    for (setting, value), (model, training) in profile.ladder.rungs(profile.model).items():
+        step = TrainStep(data=data, data_file=data_file, model=model, training=training, seed=seed)
+        task = Task(f"train, seed {seed}, {setting} {value:g}", train_model, step)
+        tasks[f"{setting}={value!r}"] = known.setdefault(task.key, task)
+    return tasks
+
+
 def _checks(
     file: StatementFile,
     seeds: tuple[int, ...],
     models: dict[int, Task],
     pairs: dict[tuple[int, str], Task],
+    rungs: dict[int, dict[str, Task]],
     data: str,
+    profile: str,
 ) -> list[Task]:
     kinds = {check.stages for check in file.checks}
     tasks = []
     if "none" in kinds:
-        tasks.append(_check(file, None, seeds[0], ("none",), (), None))
+        tasks.append(_check(file, None, seeds[0], ("none",), (), None, profile))
     for seed, stage in pairs:
         here: tuple[Stages, ...] = ("every", "last") if stage == TRAINED else ("every",)
         if kinds & set(here):
             needs = (("model", models[seed]), ("pairs", pairs[seed, stage]))
-            tasks.append(_check(file, stage, seed, here, needs, data))
+            tasks.append(_check(file, stage, seed, here, needs, data, profile))
+    if LADDER in kinds:
+        for seed, ladder in rungs.items():
+            with_rungs = (("model", models[seed]), ("pairs", pairs[seed, TRAINED]), *ladder.items())
+            tasks.append(_check(file, TRAINED, seed, (LADDER,), with_rungs, data, profile))
     return tasks
 
 
@@ -127,7 +155,10 @@ def _check(
     kinds: tuple[Stages, ...],
     needs: tuple[tuple[str, Task], ...],
     data: str | None,
+    profile: str,
 ) -> Task:
-    spec = CheckStep(file=file.fingerprint, path=file.path, stage=stage, seed=seed, kinds=kinds, data=data)
-    where = f", seed {seed}, {stage}" if stage is not None else ""
+    spec = CheckStep(
+        file=file.fingerprint, path=file.path, stage=stage, seed=seed, kinds=kinds, data=data, profile=profile
+    )
+    where = f", seed {seed}, {LADDER if LADDER in kinds else stage}" if stage is not None else ""
     return Task(f"check {file.identifier}{where}", run_checks, spec, needs)

@@ -22,12 +22,31 @@ class PairSpec(Frozen):
     """Step size of the measured loss change, for losses in nats per user."""
 
 
+class LadderSpec(Frozen):
+    """Models that are trained alike but for one setting, for the statements about beta and about the PIA loss."""
+
+    training: TrainingSpec
+    beta: tuple[float, ...]
+    """KL weights, at ``lambda_A = 0``."""
+    alignment: tuple[float, ...]
+    """Values of ``lambda_A``, at the KL weight of ``training``."""
+
+    def rungs(self, model: ModelSpec) -> dict[tuple[str, float], tuple[ModelSpec, TrainingSpec]]:
+        """Return model and training of every rung by setting and value."""
+        by_beta = {("beta", b): (model, self.training.model_copy(update={"beta": b})) for b in self.beta}
+        by_alignment = {
+            ("alignment", a): (model.model_copy(update={"alignment_weight": a}), self.training) for a in self.alignment
+        }
+        return by_beta | by_alignment
+
+
 class Profile(Frozen):
-    """Model, training and pairs of a run."""
+    """Model, training, pairs and ladders of a run."""
 
     model: ModelSpec
     training: TrainingSpec
     pairs: PairSpec
+    ladder: LadderSpec
 
 
 _SMALL = ModelSpec(hidden=(200,), latent=32)
@@ -37,17 +56,32 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         model=_SMALL,
         training=TrainingSpec(epochs=80, batch_size=100, snapshots=_STAGES),
-        pairs=PairSpec(),
+        pairs=PairSpec(random_users=96, near_users=32),
+        ladder=LadderSpec(
+            training=TrainingSpec(epochs=15, batch_size=100, learning_rate=3e-3, annealing=0.3),
+            beta=(0.2, 1.0, 5.0),
+            alignment=(0.0, 1.0, 10.0),
+        ),
     ),
     "full": Profile(
         model=_SMALL,
         training=TrainingSpec(epochs=100, batch_size=100, snapshots=_STAGES),
         pairs=PairSpec(random_users=384, near_users=128),
+        ladder=LadderSpec(
+            training=TrainingSpec(epochs=40, batch_size=100, annealing=0.3),
+            beta=(0.05, 0.2, 1.0, 2.0, 5.0),
+            alignment=(0.0, 0.1, 1.0, 10.0),
+        ),
     ),
     "paper": Profile(
         model=ModelSpec(hidden=(600,), latent=200),
         training=TrainingSpec(epochs=200, batch_size=500, snapshots=_STAGES),
         pairs=PairSpec(random_users=384, near_users=128),
+        ladder=LadderSpec(
+            training=TrainingSpec(epochs=100, batch_size=500, annealing=0.3),
+            beta=(0.05, 0.2, 0.5, 1.0, 2.0, 5.0),
+            alignment=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0),
+        ),
     ),
 }
 

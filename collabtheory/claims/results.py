@@ -11,6 +11,7 @@ from typing import Any
 
 from collabtheory.claims.counterexample import counterexample_name
 from collabtheory.claims.plan import Plan
+from collabtheory.claims.steps import TRAINED
 from collabtheory.data import Interactions
 from collabtheory.runs.files import write_atomically, write_text
 from collabtheory.runs.provenance import provenance
@@ -25,6 +26,11 @@ def publish_files(folder: Path, plan: Plan, store: Store) -> None:
         for file in sorted(store.path(task).glob("*.safetensors")):
             _link(file, folder / "models" / f"seed-{seed}" / file.name)
         _link(store.path(task) / "history.jsonl", folder / "training" / f"seed-{seed}.jsonl")
+    for seed, ladder in plan.rungs.items():
+        for name, task in ladder.items():
+            _link(
+                store.path(task) / f"{TRAINED}.safetensors", folder / "ladders" / f"seed-{seed}" / f"{name}.safetensors"
+            )
     for (seed, stage), task in plan.pairs.items():
         _link(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
 

@@ -108,8 +108,9 @@ def verify(
         store = Store(folder / STORE)
         data_file = _store_data(data, store)
         plan = make_plan(
-            files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint
-        )
+            files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint,
+            profile_name=profile,
+        )  # fmt: skip
         on_plan(plan)
         forget_broken(plan.checks, store)
         execute(plan.tasks, store, jobs=jobs, on_event=on_event)
@@ -175,7 +176,7 @@ def verify_model(
         lines = []
         for file in files:
             free = [check for check in file.checks if check.stages == "none"]
-            bound = [check for check in file.checks if check.stages != "none"]
+            bound = [check for check in file.checks if check.stages in ("every", "last")]
             found = [
                 *run_checks(free, Subject(seed), data=None, model=None),
                 *run_checks(bound, subject, data=data.fingerprint, model=model),

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collabtheory.claims.proof import Step
     from collabtheory.claims.subject import Subject
 
-Stages = Literal["every", "last", "none"]
+Stages = Literal["every", "last", "ladder", "none"]
+LADDER = "ladder"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Check:
     change: str | None = None
     """Controls: the one small change that makes the statement false."""
     label: str | None = None
-    """What its records call their stage, where it is none of training: ``proof`` or ``search``."""
+    """What its records call their stage, where it is none of training: ``proof``, ``search`` or ``ladder``."""
 
     def __call__(self, subject: Subject) -> Evidence:
         """Gather the evidence."""
@@ -65,9 +66,10 @@ def check(statement: Statement, *, stages: Stages) -> Callable[[Callable[[Subjec
     statement
         What it checks.
     stages
-        ``"every"`` stage of training, the ``"last"`` one only, or ``"none"`` where no model is involved.
+        ``"every"`` stage of training, the ``"last"`` one only, ``"ladder"`` once with the models that differ in one
+        setting (:meth:`~collabtheory.claims.Subject.ladder`), or ``"none"`` where no model is involved.
     """
-    return lambda function: Check(statement, function, stages)
+    return lambda function: Check(statement, function, stages, label=_label(stages))
 
 
 def negative_control(
@@ -86,4 +88,8 @@ def negative_control(
     stages
         As for :func:`check`.
     """
-    return lambda function: Check(statement, function, stages, control=name, change=change)
+    return lambda function: Check(statement, function, stages, control=name, change=change, label=_label(stages))
+
+
+def _label(stages: Stages) -> str | None:
+    return LADDER if stages == LADDER else None

@@ -69,6 +69,7 @@ class CheckStep(Frozen):
     seed: int
     kinds: tuple[Stages, ...]
     data: str | None
+    profile: str
 
 
 def train_model(spec: TrainStep, work: Workspace) -> None:
@@ -151,7 +152,9 @@ def run_checks(spec: CheckStep, work: Workspace) -> None:
     """Run every check of the file that belongs to this stage and write their records."""
     file = load_statement(spec.path)
     chosen = [check for check in file.checks if check.stages in spec.kinds]
-    subject = _subject(spec.seed, spec.stage, work) if spec.stage is not None else Subject(spec.seed)
+    subject = Subject(spec.seed, profile=spec.profile)
+    if spec.stage is not None:
+        subject = _subject(spec.seed, spec.stage, work, spec.profile)
     model = subject.recommender.fingerprint() if spec.stage is not None else None
     lines = []
     for found in run_statement(chosen, subject, data=spec.data, model=model):
@@ -160,15 +163,22 @@ def run_checks(spec: CheckStep, work: Workspace) -> None:
     write_text(work.output / RECORDS_FILE, "".join(f"{line}\n" for line in lines))
 
 
-def _subject(seed: int, stage: str, work: Workspace) -> Subject:
+def _subject(seed: int, stage: str, work: Workspace, profile: str = "quick") -> Subject:
     trained = work.inputs["model"]
     pairs = work.inputs.get("pairs")
+    rungs: dict[str, dict[float, Path]] = {}
+    for name, folder in work.inputs.items():
+        setting, _, value = name.partition("=")
+        if value:
+            rungs.setdefault(setting, {})[float(value)] = folder / f"{TRAINED}.safetensors"
     return Subject(
         seed=seed,
         stage=stage,
         checkpoint=trained / f"{stage}.safetensors",
         interactions_file=trained / "interactions.npz",
         pairs_file=pairs / "pairs.parquet" if pairs is not None else None,
+        profile=profile,
+        rungs=rungs,
     )
 
 

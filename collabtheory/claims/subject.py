@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,10 @@ class Subject:
     pairs_file: Path | None = None
     given: Recommender | None = None
     """A model in memory, in place of a checkpoint."""
+    profile: str = "quick"
+    """How much work a check may do: ``quick``, ``full`` or ``paper``."""
+    rungs: Mapping[str, Mapping[float, Path]] = field(default_factory=dict)
+    """Checkpoints of the models that differ in one setting, by its name and value."""
 
     def rng(self, *words: str | int) -> np.random.Generator:
         """Return the generator of these words, independent of every other."""
@@ -56,6 +61,21 @@ class Subject:
         from collabtheory.models.recommender import from_mult_vae
 
         return from_mult_vae(load_model(_there(self.checkpoint, "model")).model)
+
+    def ladder(self, setting: str) -> dict[float, Recommender]:
+        """Return the models that were trained alike but for one setting, by its value, ascending.
+
+        Parameters
+        ----------
+        setting
+            ``"beta"`` (the KL weight) or ``"alignment"`` (``lambda_A`` of the PIA loss, 0 = without anchors).
+        """
+        from collabtheory.models.checkpoints import load_model
+        from collabtheory.models.recommender import from_mult_vae
+
+        if setting not in self.rungs:
+            raise InvalidInput(f"this check has no ladder {setting!r}; give it stages='ladder'")
+        return {value: from_mult_vae(load_model(path).model) for value, path in sorted(self.rungs[setting].items())}
 
     @functools.cached_property
     def pairs(self) -> pd.DataFrame:

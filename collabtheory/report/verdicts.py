@@ -184,7 +184,7 @@ def _groups(run: RunFolder, records: Iterable[Record]) -> dict[tuple[str, str | 
     for record in records:
         groups.setdefault((record["id"], record.get("stage")), []).append(record)
     first = {statement: i for i, statement in enumerate(dict.fromkeys(key[0] for key in groups))}
-    place = {stage: i for i, stage in enumerate((*WITHOUT_MODEL, *run.stages))}
+    place = {stage: i for i, stage in enumerate((*WITHOUT_MODEL, *run.stages, "ladder"))}
     keys = sorted(groups, key=lambda key: (first[key[0]], place.get(key[1], len(place))))
     return {key: groups[key] for key in keys}
 

@@ -170,6 +170,7 @@ def stage_phrase(stage: str | None) -> str:
         return f"after {int(epoch[1])} epoch{'' if int(epoch[1]) == 1 else 's'}"
     known = {"initial": "before training", "trained": "after training", None: "without a model"}
     known |= {"proof": "by its proof steps", "search": "by a search for counterexamples"}
+    known |= {"ladder": "along a ladder of settings"}
     return known.get(stage, f"at stage {stage_label(stage)}")
 
 
