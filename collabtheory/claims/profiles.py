@@ -18,6 +18,8 @@ class PairSpec(Frozen):
     """Users added as the nearest in input to a drawn one, closest first; pairs with them are ``nearest``."""
     samples: int = Field(4, ge=1)
     """Codes per user, with common noise; every expectation over a posterior is the mean over these."""
+    tube_radii: int = Field(10, ge=2)
+    """Radii at which Lipschitz constants are certified; fewer are faster and make wider bounds."""
     learning_rate: float = Field(1e-4, gt=0)
     """Step size of the measured loss change, for losses in nats per user."""
 
@@ -56,7 +58,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         model=_SMALL,
         training=TrainingSpec(epochs=80, batch_size=100, snapshots=_STAGES),
-        pairs=PairSpec(random_users=96, near_users=32),
+        pairs=PairSpec(random_users=96, near_users=32, tube_radii=5),
         ladder=LadderSpec(
             training=TrainingSpec(epochs=15, batch_size=100, learning_rate=3e-3, annealing=0.3),
             beta=(0.2, 1.0, 5.0),

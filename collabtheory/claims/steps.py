@@ -144,6 +144,7 @@ def measure_pairs(
         n_samples=spec.samples,
         learning_rate=spec.learning_rate,
         rng=derive(seed, "pairs", "noise"),
+        tube_radii=spec.tube_radii,
         progress=progress,
     )
 

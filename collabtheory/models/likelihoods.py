@@ -35,6 +35,12 @@ class Likelihood(ABC):
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         """Return ``A(eta + change) - A(eta) - <mean, change>`` without cancellation, ``(...)``, never negative."""
 
+    def mean_along(self, logits: Tensor, direction: Tensor, n: Tensor) -> Tensor:
+        """Return the derivative of ``mean`` along ``direction``, the Hessian of ``A`` times it, ``(..., I)``."""
+        _, tangent = torch.func.jvp(lambda eta: self.mean(eta, n), (logits,), (direction,))  # type: ignore[misc]
+        result: Tensor = tangent
+        return result
+
     def loss(self, logits: Tensor, x: Tensor) -> Tensor:
         """Return the loss of dense contents ``x`` ``(..., I)`` at ``logits`` ``(..., I)``: ``(...)`` nats per user."""
         return self.log_partition(logits, x.sum(-1)) - (logits * x).sum(-1)
@@ -50,6 +56,11 @@ class Multinomial(Likelihood):
 
     def mean(self, logits: Tensor, n: Tensor) -> Tensor:
         return n[..., None] * torch.softmax(logits, -1)
+
+    def mean_along(self, logits: Tensor, direction: Tensor, n: Tensor) -> Tensor:
+        # Closed forms here and below: forward-mode differentiation loads a compiler that takes seconds to start.
+        probabilities = torch.softmax(logits, -1)
+        return n[..., None] * probabilities * (direction - (probabilities * direction).sum(-1, keepdim=True))
 
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         probabilities = torch.softmax(logits, -1)
@@ -73,6 +84,10 @@ class Bernoulli(Likelihood):
     def mean(self, logits: Tensor, n: Tensor) -> Tensor:
         return torch.sigmoid(logits)
 
+    def mean_along(self, logits: Tensor, direction: Tensor, n: Tensor) -> Tensor:
+        p = torch.sigmoid(logits)
+        return p * (1 - p) * direction
+
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         p = torch.sigmoid(logits)
         centred = torch.log1p(p * torch.expm1(change)) - p * change
@@ -90,6 +105,9 @@ class Gaussian(Likelihood):
     def mean(self, logits: Tensor, n: Tensor) -> Tensor:
         return logits
 
+    def mean_along(self, logits: Tensor, direction: Tensor, n: Tensor) -> Tensor:
+        return direction
+
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         return 0.5 * (change * change).sum(-1)
 
@@ -104,6 +122,9 @@ class Poisson(Likelihood):
 
     def mean(self, logits: Tensor, n: Tensor) -> Tensor:
         return torch.exp(logits)
+
+    def mean_along(self, logits: Tensor, direction: Tensor, n: Tensor) -> Tensor:
+        return torch.exp(logits) * direction
 
     def bregman(self, logits: Tensor, change: Tensor, n: Tensor) -> Tensor:
         return (torch.exp(logits) * (torch.expm1(change) - change)).sum(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -31,19 +32,20 @@ class AffineMean:
 
     def evaluate(self, logits: Tensor) -> tuple[Tensor, ...]:
         """Return each part ``m_k`` at ``logits`` ``(..., I)``, each ``(..., I)``, in the order of ``parts``."""
-        n = logits.new_zeros(logits.shape[:-1])
-        if self.parts == (0,):
-            return (self.likelihood.mean(logits, n),)
-        if self.parts == (1,):
-            return (self.likelihood.mean(logits, n + 1),)
-        constant = self.likelihood.mean(logits, n)
-        return (constant, self.likelihood.mean(logits, n + 1) - constant)
+        return self._parts(lambda n: self.likelihood.mean(logits, n), logits)
 
     def tangents(self, logits: Tensor, direction: Tensor) -> tuple[Tensor, ...]:
         """Return the derivative of each part along ``direction`` (the Hessian of ``A`` times it), each ``(..., I)``."""
-        _, tangents = torch.func.jvp(self.evaluate, (logits,), (direction,))  # type: ignore[misc]
-        result: tuple[Tensor, ...] = tangents
-        return result
+        return self._parts(lambda n: self.likelihood.mean_along(logits, direction, n), logits)
+
+    def _parts(self, of_size: Callable[[Tensor], Tensor], logits: Tensor) -> tuple[Tensor, ...]:
+        n = logits.new_zeros(logits.shape[:-1])
+        if self.parts == (0,):
+            return (of_size(n),)
+        if self.parts == (1,):
+            return (of_size(n + 1),)
+        constant = of_size(n)
+        return (constant, of_size(n + 1) - constant)
 
 
 def affine_mean(likelihood: Likelihood) -> AffineMean:

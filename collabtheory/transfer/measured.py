@@ -15,8 +15,6 @@ from collabtheory.models.recommender import Recommender
 from collabtheory.transfer.codes import transport_cost, tube_radius
 from collabtheory.transfer.kernels import TransferKernels
 
-TUBE_RADII = 10
-"""Radii at which certified Lipschitz constants are computed; a pair uses the smallest that reaches its partner."""
 SLOPE_SAMPLES = 2
 """Codes per user at which the slope of the directional scalar is measured; few weaken this lower bound."""
 
@@ -49,9 +47,14 @@ def measure(
     n_samples: int,
     learning_rate: float,
     rng: np.random.Generator,
+    tube_radii: int = 10,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Measured:
-    """Run the kernels for the users with contents ``x``, ``(N, items)``."""
+    """Run the kernels for the users with contents ``x``, ``(N, items)``.
+
+    ``tube_radii`` is the number of radii at which certified Lipschitz constants are computed; a pair uses the smallest
+    that reaches its partner, so fewer of them are faster and make wider bounds.
+    """
     posterior = recommender.posterior(x)
     codes = posterior.sample(n_samples, rng)
     kernels = TransferKernels(recommender.decoder, recommender.likelihood, x, codes)
@@ -61,7 +64,7 @@ def measure(
     progress(0.2)
     slopes = kernels.directional_slopes(n_samples=min(SLOPE_SAMPLES, n_samples))
     progress(0.4)
-    lower, upper = tube_constants(recommender, x, codes)
+    lower, upper = tube_constants(recommender, x, codes, tube_radii)
     progress(0.6)
     loss_change = kernels.step_loss_change(learning_rate)
     progress(0.95)
@@ -84,7 +87,9 @@ def measure(
     )
 
 
-def tube_constants(recommender: Recommender, x: sparse.csr_array, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tube_constants(
+    recommender: Recommender, x: sparse.csr_array, codes: np.ndarray, n_radii: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
     """Return Lipschitz constants of ``z -> G(x_u, z)``: largest local ones at u's codes (N,), certified ones (N, N).
 
     Entry [u, v] of the latter holds on each ball around a code of u that contains the corresponding code of v: all
@@ -94,7 +99,7 @@ def tube_constants(recommender: Recommender, x: sparse.csr_array, codes: np.ndar
     contents, flat = x[np.repeat(np.arange(n_users), n_samples)], codes.reshape(-1, n_dimensions)
     model = (recommender.decoder, recommender.likelihood, contents, flat)
     reach = np.asarray(tube_radius(codes))
-    ladder = _ladder(reach)
+    ladder = _ladder(reach, n_radii)
     try:
         local = np.asarray(local_gradient_lipschitz(*model)).reshape(n_users, n_samples).max(1)
         certified = np.asarray(gradient_lipschitz_on_balls(*model, ladder[:, None]))
@@ -105,11 +110,13 @@ def tube_constants(recommender: Recommender, x: sparse.csr_array, codes: np.ndar
     return local, np.take_along_axis(certified, np.searchsorted(ladder, reach, side="left"), axis=1)
 
 
-def _ladder(reach: np.ndarray) -> np.ndarray:
-    """Return increasing radii from 0 to the largest reach, geometric between the smallest positive one and it."""
+def _ladder(reach: np.ndarray, n_radii: int) -> np.ndarray:
+    """Return increasing radii from 0 to the largest reach: quantiles of the positive ones, dense where pairs are near.
+
+    Most pairs are about equally far apart; equal steps between the nearest and the farthest would serve few of them.
+    """
     positive = reach[reach > 0]
     if positive.size == 0:
         return np.zeros(1)
-    geometric = np.geomspace(positive.min(), positive.max(), TUBE_RADII)
-    geometric[-1] = positive.max()
-    return np.concatenate([[0.0], geometric])
+    levels = np.linspace(0.0, 1.0, n_radii + 1)[1:] ** 2
+    return np.concatenate([[0.0], np.quantile(positive, levels, method="higher")])

@@ -36,6 +36,7 @@ def write_pair_table(
     n_samples: int,
     learning_rate: float,
     rng: np.random.Generator,
+    tube_radii: int = 10,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Measure every ordered pair of the chosen users and write the table as Parquet, one row group a block of users.
@@ -57,6 +58,8 @@ def write_pair_table(
         Step size of the measured loss change, for losses in nats per user.
     rng
         Source of the noise.
+    tube_radii
+        Radii at which Lipschitz constants are certified, see :func:`~collabtheory.transfer.measured.measure`.
     progress
         Called with the share done.
     """
@@ -66,6 +69,7 @@ def write_pair_table(
         n_samples=n_samples,
         learning_rate=learning_rate,
         rng=rng,
+        tube_radii=tube_radii,
         progress=progress,
     )
     columns = PairColumns(data, users, measured)

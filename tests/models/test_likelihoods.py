@@ -40,6 +40,19 @@ def test_mean_minus_content_is_the_gradient_in_the_logits(case, name):
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
+def test_mean_along_a_direction_is_the_forward_derivative_of_the_mean(case, name):
+    logits, x = case
+    likelihood, direction, n = (
+        get_likelihood(name),
+        torch.linspace(-2, 1, 35, dtype=torch.float64).view(5, 7),
+        x.sum(-1),
+    )
+    _, expected = torch.func.jvp(lambda eta: likelihood.mean(eta, n), (logits,), (direction,))
+    torch.testing.assert_close(likelihood.mean_along(logits, direction, n), expected, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(super(type(likelihood), likelihood).mean_along(logits, direction, n), expected)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
 @pytest.mark.parametrize("size", [100.0, 1.0, 1e-3, 1e-6])
 def test_bregman_remainder_is_right_where_the_difference_cancels(case, name, size):
     logits, x = case
