@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         coverage_tables,
         numbers_table,
         summaries,
+        tightness_table,
         verdict_table,
     )
 
@@ -37,6 +38,7 @@ _NAMES = {
         "coverage_tables",
         "numbers_table",
         "summaries",
+        "tightness_table",
         "verdict_table",
     ),
 }
@@ -59,6 +61,7 @@ __all__ = [
     "print_verdicts",
     "render_report",
     "summaries",
+    "tightness_table",
     "to_csv",
     "to_html",
     "to_junit",

@@ -141,9 +141,45 @@ def controls_table(run: RunFolder) -> Table:
     return Table("Negative controls", columns, rows, caption)
 
 
+def tightness_table(run: RunFolder) -> Table:
+    """Return how tight every bound is: the ratio of its two sides over the cases, by stage.
+
+    Rows are the named results that start with ``tightness``; a ratio of 1 is equality. Raises DataError if the run has
+    none.
+    """
+    records = [record for record in run.claims if _tightness_names(record)]
+    if not records:
+        raise DataError(f"{run.path} has no result named tightness")
+    stages = [key[1] for key in _groups(run, records)]
+    order = sorted(dict.fromkeys(stages), key=(*run.stages, *stages).index)
+    columns = (
+        Column("Statement", group=True),
+        Column("Bound"),
+        *(Column(stage_label(stage), form="number", align="right") for stage in order),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for statement in dict.fromkeys(record["id"] for record in records):
+        own = [record for record in records if record["id"] == statement]
+        for name in dict.fromkeys(name for record in own for name in _tightness_names(record)):
+            label = next(record["numbers"][name]["label"] for record in own if name in record["numbers"])
+            by_stage = ([record for record in own if record["stage"] == stage] for stage in order)
+            cells = (mean_and_range(found, name, "number") if found else None for found in by_stage)
+            rows.append((statement_name(statement), label, *cells))
+    one = "median over the cases with the interval that holds 90 % of them"
+    several = "mean over the seeds of the median over the cases, with the range over the seeds"
+    caption = f"{_over_seeds(run)}: {one if len(run.seeds) <= 1 else several}."
+    return Table("Tightness of the bounds", columns, tuple(rows), caption)
+
+
+def _tightness_names(record: Record) -> list[str]:
+    return [name for name in _number_names([record]) if name.startswith("tightness")]
+
+
 def all_tables(run: RunFolder) -> dict[str, Table]:
-    """Return every table of a run by file name: verdicts, controls, and the named results of each statement."""
+    """Return every table of a run by file name: verdicts, controls, tightness, and the results of each statement."""
     tables = {"verdicts": verdict_table(run), "controls": controls_table(run)}
+    if any(_tightness_names(record) for record in run.claims):
+        tables["tightness"] = tightness_table(run)
     for statement in statement_ids(run):
         if any(record.get("numbers") for record in run.claims if record["id"] == statement):
             tables[f"numbers_{statement}"] = numbers_table(run, statement)
@@ -252,5 +288,6 @@ __all__ = [
     "numbers_table",
     "statement_ids",
     "summaries",
+    "tightness_table",
     "verdict_table",
 ]

@@ -10,6 +10,7 @@ from collabtheory.report.verdicts import (
     mean_and_range,
     numbers_table,
     summaries,
+    tightness_table,
     verdict_table,
 )
 from collabtheory.report.words import VERDICTS, verdict_words
@@ -118,3 +119,24 @@ def test_an_empty_run_says_that_nothing_was_checked(run_of):
     answer = headline(run_of([]))
     assert answer.answer == "Nothing was checked."
     assert "No negative control was run" in answer.sentences[-1]
+
+
+def test_tightness_has_a_row_a_bound_and_a_column_a_stage(run_of, parts):
+    number = {"value": 0.5, "label": "left / right", "unit": "", "low": 0.25, "high": 0.75, "n": 9, "order": 0}
+    other = {**number, "value": 0.1, "label": "second bound"}
+    records = [
+        {**parts.record("a", "A", "holds", 9, 9, 0.1, stage="trained", seed=0), "numbers": {"tightness": number}},
+        {**parts.record("a", "A", "holds", 9, 9, 0.1, stage="initial", seed=0), "numbers": {"tightness": number}},
+        {**parts.record("b", "B", "holds", 9, 9, 0.1, stage="initial", seed=0), "numbers": {"tightness_2": other}},
+        {**parts.record("c", "C", "holds", 9, 9, 0.1, stage="initial", seed=0), "numbers": {"share": other}},
+    ]
+    table = tightness_table(run_of(records))
+    assert [column.label for column in table.columns] == ["Statement", "Bound", "initial", "trained"]
+    assert [row[:2] for row in table.rows] == [("A", "left / right"), ("B", "second bound")]
+    assert table.rows[0][2] == Estimate(0.5, 0.25, 0.75, "number")
+    assert table.rows[1][3] is None
+
+
+def test_a_run_without_tightness_is_told_so(run_of, parts):
+    with pytest.raises(DataError, match="no result named tightness"):
+        tightness_table(run_of([parts.record("a", "A", "holds", 9, 9, 0.1, stage="trained", seed=0)]))
