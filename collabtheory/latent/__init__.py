@@ -6,7 +6,8 @@ from collabtheory.latent.decoder_lipschitz import (
     gradient_lipschitz_on_balls,
     gradient_lipschitz_on_segments,
 )
-from collabtheory.latent.encoder_lipschitz import encoder_lipschitz, kappa
+from collabtheory.latent.encoder_conventions import EncodedPairs, encode_pairs
+from collabtheory.latent.encoder_lipschitz import encoder_lipschitz, encoder_lipschitz_by_size, kappa
 from collabtheory.latent.encoder_slopes import encoder_jacobian_norms, largest_ratio
 from collabtheory.latent.gradient_growth import GradientGrowth, gradient_growth
 from collabtheory.latent.gradient_jacobian import directional_slopes, local_gradient_lipschitz
@@ -16,6 +17,7 @@ from collabtheory.latent.posterior_tails import posterior_mass_outside
 from collabtheory.latent.wasserstein import W1Bounds, pairwise_w2, w1_bounds, w1_l1, w2, w2_to_prior
 
 __all__ = [
+    "EncodedPairs",
     "GradientGrowth",
     "LipschitzBracket",
     "Neighbours",
@@ -23,8 +25,10 @@ __all__ = [
     "decoder_gradient_lipschitz",
     "directional_lipschitz_on_balls",
     "directional_slopes",
+    "encode_pairs",
     "encoder_jacobian_norms",
     "encoder_lipschitz",
+    "encoder_lipschitz_by_size",
     "gradient_growth",
     "gradient_lipschitz_on_balls",
     "gradient_lipschitz_on_segments",
