@@ -161,10 +161,17 @@ def replay(
     checks: ChecksOption = None,
 ) -> None:
     """Decide a saved counterexample again in interval arithmetic. Exit code 1: a true statement is violated."""
+    from collabtheory.claims.counterexample import read_content
     from collabtheory.claims.counterexample import replay as read_and_decide
     from collabtheory.claims.discovery import discover
+    from collabtheory.claims.measured_violations import replay_measured
     from collabtheory.report.explanation import explain_replay
 
+    content = read_content(path)
+    if content.get("measured"):
+        for line in replay_measured(path, content):
+            typer.echo(line)
+        raise typer.Exit(1)
     found = read_and_decide(path, discover(checks))
     for line in explain_replay(found):
         typer.echo(line)

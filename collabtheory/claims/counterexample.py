@@ -74,7 +74,7 @@ def replay(path: Path, files: tuple[StatementFile, ...]) -> Replay:
     DataError
         If the file is missing, no counterexample, or of a statement or inequality that does not exist.
     """
-    content = _read(path)
+    content = read_content(path)
     known = {file.identifier: file for file in files}
     if content["statement"] not in known:
         raise DataError(f"{path}: unknown statement {content['statement']!r}; choose from {', '.join(known)}")
@@ -93,7 +93,8 @@ def sides(decided: Decided) -> str:
     return f"{_side(left)} {relation} {_side(right)}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """Read a counterexample file as JSON, explicit or measured; DataError if it is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

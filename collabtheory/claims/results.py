@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collabtheory.claims.counterexample import counterexample_name
+from collabtheory.claims.measured_violations import measured_violations
 from collabtheory.claims.plan import Plan
 from collabtheory.claims.steps import TRAINED
 from collabtheory.data import Interactions
@@ -71,8 +72,10 @@ def write_results(
 
 def _counterexamples(lines: list[str]) -> dict[str, str]:
     """Return the counterexamples of all records as files to be replayed, by their names in the run folder."""
-    found = [part["counterexample"] for line in lines for part in json.loads(line)["parts"] if part["counterexample"]]
-    return {f"counterexamples/{counterexample_name(one)}.json": json.dumps(one, indent=1) + "\n" for one in found}
+    records = [json.loads(line) for line in lines]
+    explicit = [part["counterexample"] for record in records for part in record["parts"] if part["counterexample"]]
+    named = {counterexample_name(found): found for found in explicit} | dict(measured_violations(records))
+    return {f"counterexamples/{name}.json": json.dumps(found, indent=1) + "\n" for name, found in named.items()}
 
 
 def describe(data: Interactions) -> dict[str, Any]:

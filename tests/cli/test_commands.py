@@ -175,19 +175,39 @@ def test_what_a_check_prints_never_reaches_the_json(run, tmp_path):
 def test_list_and_explain_show_statements_controls_and_limits(run):
     code, out, _ = run("list")
     assert code == 0
-    for identifier in (
-        "theorem_2_3",
-        "aligned_radius",
-        "lemma_2_4",
-        "proposition_3_1",
-        "wasserstein_bracket",
-        "assumption_a1",
-    ):
+    for identifier in ("theorem_2_3", "aligned_radius", "lemma_2_4", "theorem_2_5", "beta_kl", "theorem_2_6"):
         assert identifier in out
-        code, text, _ = run("explain", identifier)
-        assert code == 0
-        for heading in ("Assumptions", "Proof", "Negative controls", "What it does not say"):
-            assert heading in text
+    code, text, _ = run("explain", "proposition_3_1")
+    assert code == 0
+    for heading in ("Assumptions", "Proof", "Negative controls", "What it does not say"):
+        assert heading in text
+    assert text.count("✓ symbolic identity") == 3
+    assert "$" not in text
+
+
+def test_attack_breaks_the_twin_and_replay_decides_its_counterexample_again(run, tmp_path):
+    code, out, _ = run("attack", "proposition_3_1", "--seconds", "0.5", "--json", "--out", tmp_path / "found")
+    assert code == 0
+    outcomes = {line["control"]: line["outcome"] for line in map(json.loads, out.splitlines())}
+    assert outcomes == {None: "not broken", "spread_forgotten": "broken"}
+    (file,) = (tmp_path / "found").iterdir()
+    code, text, _ = run("replay", file)
+    assert code == 0
+    assert "violated: the claim is certainly false" in text
+    true = json.loads(file.read_text()) | {"control": None}
+    file.write_text(json.dumps(true))
+    code, text, _ = run("replay", file)
+    assert code == 0
+    assert "not violated" in text or "undecided" in text
+
+
+def test_replay_of_what_is_no_counterexample_is_one_line(run, tmp_path):
+    (tmp_path / "bad.json").write_text("{}")
+    for path in (tmp_path / "bad.json", tmp_path / "missing.json"):
+        code, _, err = run("replay", path)
+        assert code == 2
+        assert path.name in err
+        assert err.count("\n") == 1
 
 
 def test_doctor_finds_this_installation_fine(run):

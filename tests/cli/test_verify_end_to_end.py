@@ -71,6 +71,15 @@ def test_every_negative_control_is_caught(finished):
     assert all(record["caught"] and record["verdict"] == "violated" for record in controls)
 
 
+def test_every_twin_leaves_a_counterexample_that_can_be_replayed(finished):
+    saved = sorted((finished / "counterexamples").glob("*.json"))
+    assert len(saved) >= 20
+    controls = {(r["id"], r["control_name"]) for r in records(finished) if r["control"]}
+    for path in saved:
+        content = json.loads(path.read_text())
+        assert (content["statement"], content["control"]) in controls
+
+
 def test_nothing_is_computed_twice(finished):
     steps = (finished / "store" / "steps.jsonl").read_text()
     before = (finished / "claims.jsonl").read_bytes()
@@ -154,6 +163,11 @@ def test_a_false_statement_makes_the_run_fail_and_shows_its_case(tmp_path):
     assert violated
     assert violated[0]["worst"]["user"] >= 0
     assert violated[0]["worst"]["part"] == "identity"
+    (saved,) = (tmp_path / "run" / "counterexamples").glob("proposition_3_1-identity-trained-0.json")
+    command = [*COMMAND[:3], "replay", str(saved), "--checks", str(checks)]
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "violated" in again.stdout
 
 
 def test_a_check_that_breaks_is_reported_as_error_with_exit_code_4(tmp_path):
