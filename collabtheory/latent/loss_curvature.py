@@ -124,7 +124,8 @@ def _ritz_values(product: _HessianProduct, start: Tensor) -> Tensor:
         basis = torch.cat([basis, vector[:, None]], 1) if len(basis) else vector[:, None]
         images = torch.cat([images, following[:, None]], 1) if len(images) else following[:, None]
     projected = images @ basis.mT
-    return torch.linalg.eigvalsh((projected + projected.mT) / 2)
+    values: Tensor = torch.linalg.eigvalsh((projected + projected.mT) / 2)
+    return values
 
 
 def _orthonormal(vectors: Tensor, fresh: Tensor, basis: Tensor) -> Tensor:
@@ -143,4 +144,5 @@ def _rest(vectors: Tensor, basis: Tensor) -> Tensor:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=1, keepdim=True)
+    unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True)
+    return unit

@@ -24,7 +24,8 @@ def reflection(mirror: np.ndarray) -> np.ndarray:
     >>> reflection(np.array([Fraction(1), Fraction(2)])).tolist()
     [[Fraction(3, 5), Fraction(-4, 5)], [Fraction(-4, 5), Fraction(-3, 5)]]
     """
-    return identity_like(mirror) - 2 * np.outer(mirror, mirror) / (mirror @ mirror)
+    matrix: np.ndarray = identity_like(mirror) - 2 * np.outer(mirror, mirror) / (mirror @ mirror)
+    return matrix
 
 
 def cayley(skew: np.ndarray) -> np.ndarray:
@@ -78,4 +79,4 @@ def identity_like(vector: np.ndarray) -> np.ndarray:
 
 
 def _to_flint(matrix: np.ndarray) -> Any:
-    return fmpq_mat(*matrix.shape, [fmpq(Fraction(x).numerator, Fraction(x).denominator) for x in matrix.ravel()])
+    return fmpq_mat([[fmpq(Fraction(x).numerator, Fraction(x).denominator) for x in row] for row in matrix])
