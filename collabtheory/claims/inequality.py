@@ -35,6 +35,11 @@ class Variable:
     high: float = 3.0
     kind: Kind = "real"
 
+    def __post_init__(self) -> None:
+        if self.kind == "binary":
+            object.__setattr__(self, "low", 0.0)
+            object.__setattr__(self, "high", 1.0)
+
 
 @dataclass(frozen=True)
 class Inequality:
@@ -91,7 +96,7 @@ class Inequality:
     def slack(self, case: Case) -> float:
         """Return the smallest relative slack in float64; NaN where the premise fails or a side is not a number."""
         with np.errstate(all="ignore"):
-            if self.premise_slack(case) <= 0:
+            if self.premise is not None and not all(_met(comparison) for comparison in self.premise(**case)):
                 return float("nan")
             return relative_slack(self.claim(**case))
 
@@ -125,6 +130,12 @@ def relative_slack(comparison: Comparison) -> float:
     size = np.maximum(np.maximum(np.abs(left), np.abs(right)), TINY)
     gap = (right - left) / size
     return float(np.min(-np.abs(gap) if relation == "==" else gap))
+
+
+def _met(comparison: Comparison) -> bool:
+    """Return whether a premise holds in float64; of whole numbers also with equality."""
+    slack = relative_slack(comparison)
+    return slack > 0 or (slack == 0 and comparison[1] != "<")
 
 
 def _whole(variable: Variable, value: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ class Tally:
         if slack < self.slack:
             self.slack, self.worst = slack, case
             # Ties in float64 are decided where they first occur; equality cases would otherwise be decided forever.
-            if slack < -CLOSE or (slack < 0 and self.ties < 3):
+            if slack < -CLOSE or (slack <= 0 and self.ties < 3):
                 self.ties += slack >= -CLOSE
                 decided = self.inequality.decide(case)
                 if decided.decision is Decision.FALSE:

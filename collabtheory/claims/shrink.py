@@ -29,7 +29,7 @@ def shrink(inequality: Inequality, case: Case) -> Case:
     def breaks(smaller: Case) -> bool:
         left[0] -= 1
         # The float test is a quick first look; only the rigorous one counts.
-        return left[0] > 0 and inequality.slack(smaller) < 0 and inequality.decide(smaller).decision is Decision.FALSE
+        return left[0] > 0 and inequality.slack(smaller) <= 0 and inequality.decide(smaller).decision is Decision.FALSE
 
     while left[0] > 0:
         before = case

@@ -21,7 +21,7 @@ BLOCK_ENTRIES = 2_000_000
 """Most entries of a block of codes; bounds the memory, and does not change a draw."""
 WIDEST_LOG_RATIO = 700.0
 """Beyond it a gap per affinity is below 1e-140, and its square roots of density ratios stay within float64."""
-REACH, NODES = 9.0, {1: 4001, 2: 601}
+REACH, NODES = 9.0, {1: 2001, 2: 301}
 """Quadrature: standard deviations of the geometric mean on either side, and nodes per dimension."""
 
 
