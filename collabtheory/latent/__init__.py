@@ -1,5 +1,7 @@
 """The latent space: distances of posteriors, neighbours, and Lipschitz constants with their regions."""
 
+from collabtheory.latent.compromise_bounds import CompromiseBounds, compromise_gap_bounds
+from collabtheory.latent.compromise_gap import jensen_gap, pointwise_gap
 from collabtheory.latent.decoder_lipschitz import (
     decoder_gradient_lipschitz,
     directional_lipschitz_on_balls,
@@ -13,15 +15,22 @@ from collabtheory.latent.gradient_growth import GradientGrowth, gradient_growth
 from collabtheory.latent.gradient_jacobian import directional_slopes, local_gradient_lipschitz
 from collabtheory.latent.lipschitz import LipschitzBracket
 from collabtheory.latent.neighbours import Neighbours, nearest
+from collabtheory.latent.overlap_integrals import CompromiseGap, compromise_gap, compromise_gap_by_quadrature
+from collabtheory.latent.posterior_overlap import log_affinity
 from collabtheory.latent.posterior_tails import posterior_mass_outside
 from collabtheory.latent.wasserstein import W1Bounds, pairwise_w2, w1_bounds, w1_l1, w2, w2_to_prior
 
 __all__ = [
+    "CompromiseBounds",
+    "CompromiseGap",
     "EncodedPairs",
     "GradientGrowth",
     "LipschitzBracket",
     "Neighbours",
     "W1Bounds",
+    "compromise_gap",
+    "compromise_gap_bounds",
+    "compromise_gap_by_quadrature",
     "decoder_gradient_lipschitz",
     "directional_lipschitz_on_balls",
     "directional_slopes",
@@ -32,11 +41,14 @@ __all__ = [
     "gradient_growth",
     "gradient_lipschitz_on_balls",
     "gradient_lipschitz_on_segments",
+    "jensen_gap",
     "kappa",
     "largest_ratio",
     "local_gradient_lipschitz",
+    "log_affinity",
     "nearest",
     "pairwise_w2",
+    "pointwise_gap",
     "posterior_mass_outside",
     "w1_bounds",
     "w1_l1",

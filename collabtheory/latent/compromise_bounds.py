@@ -72,7 +72,7 @@ def compromise_gap_bounds(
 
     Notes
     -----
-    Not in the paper. Proved in ``proofs_checks/theorem_2_5_compromise_gap.py``.
+    Not in the paper. Proved in ``proofs_checks/compromise_bracket.py``.
 
     Examples
     --------
@@ -84,12 +84,13 @@ def compromise_gap_bounds(
     n_p, n_q, shared = (np.asarray(size, dtype=np.float64) for size in (n_p, n_q, shared))
     full = np.asarray(pointwise_gap(likelihood, 1.0, 1.0, n_p, n_q, shared))
     affinity = np.exp(log_affinity(p, q))
-    least = affinity * np.maximum(affinity, np.exp(-0.5 * log_ratio_size(p, q)))
+    certain = np.maximum(affinity, np.exp(-0.5 * log_ratio_size(p, q)))
+    least = affinity * certain
     if likelihood in ("bernoulli", "gaussian"):
         return CompromiseBounds(full * least, full * affinity)
     lower, upper = _constants_poisson(n_p, n_q, shared)
     if likelihood == "multinomial":
-        lower, upper = _constants_multinomial(n_p, n_q, shared, affinity)
+        lower, upper = _constants_multinomial(n_p, n_q, shared, certain)
     return CompromiseBounds(lower * least, np.minimum(upper * affinity, full))
 
 
@@ -100,11 +101,11 @@ def _constants_poisson(n_p: np.ndarray, n_q: np.ndarray, shared: np.ndarray) -> 
 
 
 def _constants_multinomial(
-    n_p: np.ndarray, n_q: np.ndarray, shared: np.ndarray, affinity: np.ndarray
+    n_p: np.ndarray, n_q: np.ndarray, shared: np.ndarray, certain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return c and k: never above the Poisson gap, whose surplus over it is what the totals cost."""
     smaller, larger = np.minimum(n_p, n_q), np.maximum(n_p, n_q)
     # Pinsker's inequality, with ||x_u/n_u - x_v/n_v||_1 = 2 (1 - s / larger size).
     profiles = smaller * (1 - shared / np.maximum(larger, 1)) ** 2
-    upper = np.minimum(_constants_poisson(n_p, n_q, shared)[1], 2 * LOG_2 * (np.sqrt(n_p * n_q) - shared * affinity))
+    upper = np.minimum(_constants_poisson(n_p, n_q, shared)[1], 2 * LOG_2 * (np.sqrt(n_p * n_q) - shared * certain))
     return np.maximum(2 * LOG_2 * (smaller - shared), profiles), upper
