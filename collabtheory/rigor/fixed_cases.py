@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from collabtheory.rigor.compare import Comparison, Decision, compare, decide
+from collabtheory.rigor.compare import PRECISIONS, Comparison, Decision, compare, decide
 from collabtheory.rigor.finding import Finding, Means
 
 SIDE_DIGITS = 12
 
 
-def on_fixed_cases(evaluate: Callable[[], Comparison], cases: str) -> Finding:
+def on_fixed_cases(
+    evaluate: Callable[[], Comparison], cases: str, *, precisions: tuple[int, ...] = PRECISIONS
+) -> Finding:
     """Decide a comparison of arrays of enclosures, one entry a case.
 
     Parameters
@@ -21,6 +23,8 @@ def on_fixed_cases(evaluate: Callable[[], Comparison], cases: str) -> Finding:
         Returns ``(left, relation, right)`` at the working precision.
     cases
         What the cases are, in words.
+    precisions
+        Bits to try in turn.
 
     Returns
     -------
@@ -33,7 +37,7 @@ def on_fixed_cases(evaluate: Callable[[], Comparison], cases: str) -> Finding:
     >>> on_fixed_cases(lambda: (np.array([arb(2).sqrt(), arb(1)]), "<", arb("1.5")), "1 and 2").decision.value
     'certainly true'
     """
-    decided = decide(lambda: (evaluate(),))
+    decided = decide(lambda: (evaluate(),), precisions)
     left, relation, right = decided.comparisons[0]
     pairs = list(np.broadcast(np.asarray(left, dtype=object), np.asarray(right, dtype=object)))
     detail = f"{len(pairs):,} cases at {decided.precision} bits: {cases}"
