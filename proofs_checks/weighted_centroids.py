@@ -25,6 +25,7 @@ from collabtheory.claims import (
 from collabtheory.claims.pair_statistics import spread
 from collabtheory.models.anchor_weights import centroid_shift, popularity_weights, recency_weights
 from collabtheory.models.item_anchors import alignment_loss
+from collabtheory.models.recommender import Recommender
 from collabtheory.rigor import Comparison, Finding, identities, identity, sum_of_squares
 from collabtheory.rigor.enclosures import larger
 
@@ -255,10 +256,21 @@ STABILISED_AT_THE_PLAIN = STABILISATION.false_twin(
 @check(WEIGHTED_CENTROIDS, stages="last")
 def on_posteriors(subject: Subject) -> Evidence:
     """Compare both sides on real posteriors and sets, with popularity weights and, where there are times, recency."""
+    return _measured(subject, subject.recommender)
+
+
+@check(WEIGHTED_CENTROIDS, stages="ladder")
+def on_learned_anchors(subject: Subject) -> Evidence:
+    """Do the same with the anchors that were learned at the largest weight."""
+    models = subject.ladder("alignment")
+    return _measured(subject, models[max(models)])
+
+
+def _measured(subject: Subject, recommender: Recommender) -> Evidence:
     data = subject.interactions
     rows = np.sort(subject.rng("users").permutation(np.flatnonzero(data.sizes > 0))[:USERS])
-    mu, sigma = subject.posterior[rows].numpy()
-    anchors = subject.recommender.item_anchors
+    mu, sigma = recommender.posterior(data.matrix[rows]).numpy()
+    anchors = recommender.item_anchors
     if anchors is None:
         anchors = subject.rng("anchors").standard_normal((data.n_items, mu.shape[1]))
     weightings = {
