@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collabtheory.claims.inequality import Case, Inequality
+from collabtheory.claims.inequality import Case, Inequality, Variable
 from collabtheory.errors import DataError
 from collabtheory.rigor.compare import Comparison, Decided, Decision
 
@@ -76,7 +75,7 @@ def replay(path: Path, files: tuple[StatementFile, ...]) -> Replay:
     """
     content = read_content(path)
     known = {file.identifier: file for file in files}
-    if content["statement"] not in known:
+    if not isinstance(content["statement"], str) or content["statement"] not in known:
         raise DataError(f"{path}: unknown statement {content['statement']!r}; choose from {', '.join(known)}")
     inequalities = known[content["statement"]].inequalities
     wanted = content["inequality"], content["control"]
@@ -109,24 +108,33 @@ def read_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _case(path: Path, inequality: Inequality, values: Mapping[str, Any]) -> Case:
-    case = {}
+def _case(path: Path, inequality: Inequality, values: Any) -> Case:
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: the case must name its variables; it is a {type(values).__name__}")
+    case, lengths = {}, {}  # type: Case, dict[str, int]
     for name, variable in inequality.variables.items():
         if name not in values:
             raise DataError(f"{path}: the case lacks {name!r}")
-        try:
-            array = np.array(values[name], dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: {name!r} is not an array of decimals") from error
-        if array.ndim != len(variable.axes) or not np.isfinite(array).all():
-            raise DataError(f"{path}: {name!r} must be finite, with the axes ({', '.join(variable.axes)})")
-        case[name] = array
-    try:
-        inequality.lengths(case)
-        inequality.slack(case)
-    except ValueError as error:
-        raise DataError(f"{path}: the shapes of the case do not fit each other ({error})") from error
+        case[name] = _array(path, name, variable, values[name])
+        for axis, length in zip(variable.axes, case[name].shape, strict=True):
+            low, high = inequality.axes[axis]
+            if not low <= length <= high or lengths.setdefault(axis, length) != length:
+                raise DataError(f"{path}: {name!r} has {length} {axis}; all must have the same, {low} to {high}")
     return case
+
+
+def _array(path: Path, name: str, variable: Variable, value: Any) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {name!r} is not an array of decimals") from error
+    if array.ndim != len(variable.axes) or not np.isfinite(array).all():
+        raise DataError(f"{path}: {name!r} must be finite, with the axes ({', '.join(variable.axes)})")
+    if ((array < variable.low) | (array > variable.high)).any():
+        raise DataError(f"{path}: {name!r} must lie between {variable.low:g} and {variable.high:g}")
+    if variable.kind in ("integer", "binary") and (array != np.round(array)).any():
+        raise DataError(f"{path}: {name!r} must hold whole numbers")
+    return array
 
 
 def _plain(value: np.ndarray) -> Any:

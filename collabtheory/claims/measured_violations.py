@@ -8,7 +8,7 @@ from typing import Any
 
 from collabtheory.claims.counterexample import FORMAT
 from collabtheory.claims.verdict import Verdict
-from collabtheory.errors import DataError
+from collabtheory.errors import DataError, InvalidInput
 from collabtheory.rigor.compare import Decision, compare
 from collabtheory.rigor.enclosures import exact
 
@@ -41,18 +41,23 @@ def replay_measured(path: Path, content: Mapping[str, Any]) -> Iterator[str]:
     Raises
     ------
     DataError
-        If the content lacks a field.
+        If the content lacks a field, or a side is no number.
     """
     missing = [name for name in FIELDS if name not in content]
     if missing:
         raise DataError(f"{path}: a measured violation without {missing[0]!r}")
     case = content["case"] or {}
+    if not isinstance(case, dict):
+        raise DataError(f"{path}: the case must name its values; it is a {type(case).__name__}")
     yield f"statement {content['statement']}: {content['text']}"
     yield f"  measured at stage {content['stage']}, seed {content['seed']}, model {content['model']}"
     for name, value in case.items():
         yield f"  {name} = {value}"
     if {"left", "right"} <= case.keys():
-        decision = compare(exact(case["left"]), "<=", exact(case["right"]))
+        try:
+            decision = compare(exact(case["left"]), "<=", exact(case["right"]))
+        except InvalidInput as error:
+            raise DataError(f"{path}: a side of the comparison is no number ({error})") from error
         violated = decision is Decision.FALSE
         yield f"{'violated' if violated else 'within rounding'}: the recorded sides as exact decimals, left <= right"
     yield f"To measure it again: collabtheory verify {content['statement']} on the same data and model."

@@ -70,9 +70,14 @@ def compare(left: Any, relation: Relation, right: Any) -> Decision:
 
 
 def compare_all(comparison: Comparison) -> Decision:
-    """Compare arrays entry by entry: ``FALSE`` if one entry is, ``TRUE`` if all are, else ``UNDECIDED``."""
+    """Compare arrays entry by entry: ``FALSE`` if one entry is, ``TRUE`` if all are, else ``UNDECIDED``.
+
+    Arrays without entries are ``UNDECIDED``: what compares nothing proves nothing.
+    """
     left, relation, right = comparison
     pairs = np.broadcast(np.asarray(left, dtype=object), np.asarray(right, dtype=object))
+    if pairs.size == 0:
+        return Decision.UNDECIDED
     return combine(compare(a, relation, b) for a, b in pairs)
 
 

@@ -13,16 +13,28 @@ import numpy as np
 from flint import arb, fmpq
 from scipy import special
 
+from collabtheory.errors import InvalidInput
+
 
 def exact(value: Any) -> Fraction:
     """Return the number that a decimal says: a float stands for its shortest decimal.
+
+    Raises
+    ------
+    InvalidInput
+        If it is no finite decimal.
 
     Examples
     --------
     >>> exact(0.1), exact("1e-3"), exact(3)
     (Fraction(1, 10), Fraction(1, 1000), Fraction(3, 1))
     """
-    return value if isinstance(value, Fraction) else Fraction(repr(value) if isinstance(value, float) else str(value))
+    if isinstance(value, Fraction):
+        return value
+    try:
+        return Fraction(repr(float(value)) if isinstance(value, float) else str(value))
+    except ValueError as error:
+        raise InvalidInput(f"{value!r} is not a finite decimal") from error
 
 
 def enclose(value: Any) -> arb:

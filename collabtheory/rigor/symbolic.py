@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sympy
 
@@ -61,8 +64,8 @@ def sum_of_squares(expression: sympy.Expr, terms: Sequence[tuple[sympy.Expr, sym
     expression
         What is claimed to be nonnegative.
     terms
-        Pairs ``(c_k, q_k)``. Each ``c_k`` must be seen to be nonnegative by sympy from the assumptions on its symbols
-        (``nonnegative=True`` or ``positive=True``).
+        Pairs ``(c_k, q_k)``. Each ``c_k`` must be seen to be nonnegative, and each ``q_k`` to be real, by sympy from
+        the assumptions on their symbols (``nonnegative=True``, ``positive=True``, ``real=True``).
 
     Examples
     --------
@@ -74,6 +77,10 @@ def sum_of_squares(expression: sympy.Expr, terms: Sequence[tuple[sympy.Expr, sym
     unsigned = [c for c, _ in terms if sympy.sympify(c).is_nonnegative is not True]
     if unsigned:
         return Finding(Means.POLYNOMIAL, Decision.UNDECIDED, 1, f"cannot see that {unsigned[0]} >= 0")
+    # The square of an imaginary number is negative.
+    unreal = [q for _, q in terms if sympy.sympify(q).is_extended_real is not True]
+    if unreal:
+        return Finding(Means.POLYNOMIAL, Decision.UNDECIDED, 1, f"cannot see that {unreal[0]} is real")
     found = identity(expression, certificate)
     text = f"{sympy.sstr(expression)} = {sympy.sstr(certificate)} >= 0"
     # A wrong certificate refutes itself, not the inequality; a negative value refutes the inequality.
@@ -87,7 +94,8 @@ def implied(assumptions: Sequence[sympy.Expr], conclusion: sympy.Expr, *, timeou
     Parameters
     ----------
     assumptions, conclusion
-        sympy relations (``x >= 0``, ``sympy.Eq(...)``) between polynomials with rational coefficients.
+        sympy relations (``x >= 0``, ``sympy.Eq(...)``) between polynomials with rational coefficients; anything else
+        raises ``InvalidInput``.
     timeout
         Milliseconds before z3 answers "unknown".
 
@@ -120,17 +128,34 @@ def implied(assumptions: Sequence[sympy.Expr], conclusion: sympy.Expr, *, timeou
     return Finding(Means.POLYNOMIAL, Decision.UNDECIDED, 1, f"z3 gave up: {text}")
 
 
-def _to_z3(relation: sympy.Expr, names: Mapping[str, object]) -> object:
-    # sympy prints polynomials and relations in Python syntax; Eq is the one exception.
-    if isinstance(relation, sympy.Eq):
-        return (
-            sympy.lambdify(list(relation.free_symbols), relation.lhs - relation.rhs, "math")(
-                *[names[str(s)] for s in relation.free_symbols]
-            )
-            == 0
-        )
-    symbols = list(relation.free_symbols)
-    return sympy.lambdify(symbols, relation, "math")(*[names[str(s)] for s in symbols])
+def _to_z3(expression: sympy.Basic, names: Mapping[str, Any]) -> Any:
+    """Translate node by node, so that rational numbers stay exact."""
+    import z3
+
+    if isinstance(expression, sympy.Rational):
+        return z3.Q(int(expression.p), int(expression.q))
+    if isinstance(expression, sympy.Symbol):
+        return names[str(expression)]
+    parts = [_to_z3(part, names) for part in expression.args]
+    if isinstance(expression, sympy.Add):
+        return functools.reduce(operator.add, parts)
+    if isinstance(expression, sympy.Mul):
+        return functools.reduce(operator.mul, parts)
+    if isinstance(expression, sympy.Pow) and expression.exp.is_Integer and expression.exp > 0:
+        return functools.reduce(operator.mul, [parts[0]] * int(expression.exp))
+    if type(expression) in _RELATIONS:
+        return _RELATIONS[type(expression)](*parts)
+    raise InvalidInput(f"{sympy.sstr(expression)} is no polynomial relation with rational coefficients")
+
+
+_RELATIONS = {
+    sympy.Eq: operator.eq,
+    sympy.Ne: operator.ne,
+    sympy.Le: operator.le,
+    sympy.Lt: operator.lt,
+    sympy.Ge: operator.ge,
+    sympy.Gt: operator.gt,
+}
 
 
 def _point(expression: sympy.Expr) -> dict[sympy.Symbol, sympy.Rational]:
