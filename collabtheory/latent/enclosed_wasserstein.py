@@ -6,7 +6,7 @@ Slow, to as many digits as asked; they referee :func:`collabtheory.latent.wasser
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flint import acb, arb, ctx
 
@@ -122,7 +122,7 @@ def _exact(name: str, value: float) -> arb:
     return number
 
 
-def _integral(integrand: object, low: arb, high: arb) -> arb:
+def _integral(integrand: Callable[[acb, bool], acb], low: arb, high: arb) -> arb:
     goal = arb(2) ** -(ctx.prec // 2)
     return acb.integral(integrand, acb(low), acb(high), rel_tol=goal, abs_tol=goal * arb("1e-6")).real
 

@@ -184,7 +184,7 @@ def encoder_lipschitz_by_size(
     half_sigma = 0.5 * torch.exp(0.5 * largest_log_variance)
     factors.append(torch.cat([parts.mean.weight, half_sigma[:, None] * parts.log_variance.weight]))
     later = input_scale * math.prod(map(spectral_norm, factors[1:]))
-    return _first_norms(factors[0], normalise, smallest) * later * SAFETY
+    return np.asarray(_first_norms(factors[0], normalise, smallest) * later * SAFETY)
 
 
 def _slopes(parts: EncoderParts, normalise: bool, n_max: int | None, input_scale: float) -> tuple[list[Tensor], Tensor]:
@@ -223,7 +223,7 @@ def _first_norms(weight: Tensor, normalise: bool, smallest: np.ndarray) -> np.nd
     sizes = np.maximum(smallest, 1)
     shrink = 1 / ((sizes + 1) * (1 + np.sqrt(sizes / (sizes + 1))))
     bounds = np.minimum(spectral * kappa(sizes), spectral * shrink + column / np.sqrt(sizes + 1))
-    return np.where(smallest == 0, np.maximum(bounds, column), bounds)
+    return np.asarray(np.where(smallest == 0, np.maximum(bounds, column), bounds))
 
 
 def _region(normalise: bool, n_min: int, n_max: int | None, input_scale: float) -> str:

@@ -44,7 +44,7 @@ def on_fixed_cases(
     if decided.decision is Decision.TRUE:
         return Finding(Means.ENCLOSURE, Decision.TRUE, len(pairs), detail)
     case = next(k for k, (a, b) in enumerate(pairs) if compare(a, relation, b) is decided.decision)
-    worst = {"case": case, "left": _side(pairs[case][0]), "right": _side(pairs[case][1])}
+    worst: dict[str, float | int | str] = {"case": case, "left": _side(pairs[case][0]), "right": _side(pairs[case][1])}
     return Finding(Means.ENCLOSURE, decided.decision, len(pairs), detail, worst)
 
 
