@@ -23,7 +23,8 @@ POINTS = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 def identity(left: sympy.Expr, right: sympy.Expr) -> Finding:
     """Decide ``left == right`` for all values of their symbols.
 
-    True if the difference simplifies to 0; false if it differs from 0 at a point (which is given); else undecided.
+    True if the difference simplifies to 0; false if it differs from 0 at one of two points (which is given); else
+    undecided.
 
     Examples
     --------
@@ -35,12 +36,13 @@ def identity(left: sympy.Expr, right: sympy.Expr) -> Finding:
     text = f"{sympy.sstr(left)} = {sympy.sstr(right)}"
     if difference == 0:
         return Finding(Means.SYMBOLIC, Decision.TRUE, 1, f"the difference of {text} simplifies to 0", margin=0.0)
-    point = _point(difference)
-    gap = difference.subs(point)
-    named: dict[str, float | int | str] = {str(symbol): str(value) for symbol, value in point.items()}
-    if gap.is_number and gap.is_zero is False and abs(gap.evalf(30)) > sympy.Float("1e-20"):
-        worst = named | {"difference": str(gap)}
-        return Finding(Means.SYMBOLIC, Decision.FALSE, 1, f"{text} fails at a point", worst, -float(abs(gap)))
+    for start in (0, len(POINTS) // 2):
+        point = _point(difference, start)
+        gap = difference.subs(point)
+        named: dict[str, float | int | str] = {str(symbol): str(value) for symbol, value in point.items()}
+        if gap.is_number and gap.is_zero is False and abs(gap.evalf(30)) > sympy.Float("1e-20"):
+            worst = named | {"difference": str(gap)}
+            return Finding(Means.SYMBOLIC, Decision.FALSE, 1, f"{text} fails at a point", worst, -float(abs(gap)))
     return Finding(Means.SYMBOLIC, Decision.UNDECIDED, 1, f"{text}: not simplified to 0", named)
 
 
@@ -158,9 +160,9 @@ _RELATIONS = {
 }
 
 
-def _point(expression: sympy.Expr) -> dict[sympy.Symbol, sympy.Rational]:
+def _point(expression: sympy.Expr, start: int = 0) -> dict[sympy.Symbol, sympy.Rational]:
     symbols = sorted(expression.free_symbols, key=str)
-    values = itertools.cycle(POINTS)
+    values = itertools.cycle(POINTS[start:] + POINTS[:start])
     # Variables that have to lie below 1 (weights, probabilities) get 1/p.
     return {
         s: sympy.Rational(1, next(values)) if s.is_extended_real is None else sympy.Integer(next(values))
