@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
+import torch
 from flint import arb
 
 from collabtheory.claims import (
@@ -39,7 +40,9 @@ from collabtheory.latent import (
     w2_to_prior,
 )
 from collabtheory.latent.enclosed_kl import enclosed_decomposition
+from collabtheory.models.masking import encoder_input
 from collabtheory.models.posterior import DiagonalGaussian
+from collabtheory.models.specification import Masking
 from collabtheory.rigor import (
     Comparison,
     Finding,
@@ -390,9 +393,16 @@ def on_posteriors(subject: Subject) -> Evidence:
     to_prior, distance = np.asarray(w2_to_prior(subject.posterior)), pairs["w2"].to_numpy()
     bound = reach[pairs["u"].to_numpy()] + reach[pairs["v"].to_numpy()]
     split, n_users = _decomposed(subject, subject.posterior)
+    masked = _masked_posterior(subject)
     return Evidence(
         parts=(
-            _split_part(split, n_users),
+            _split_part("decomposition", "clean inputs", split, n_users),
+            *(
+                _split_part(
+                    "decomposition_masked", "masked inputs, one mask a user", *_decomposed(subject, posterior, "masked")
+                )
+                for posterior in ([] if masked is None else [masked])
+            ),
             at_most("talagrand", "W_2(q_u, p) <= sqrt(2 KL_u)", to_prior, reach, cases={"user": users}),
             at_most("pairs", "W_2(q_u, q_v) <= sqrt(2 KL_u) + sqrt(2 KL_v)", distance, bound, cases=pair_cases(pairs)),
         ),
@@ -456,7 +466,7 @@ def aggregate_forgotten(subject: Subject) -> Evidence:
     moved = DiagonalGaussian(mu - mu.mean(0) + 2.0, sigma)
     split = decompose_kl(moved, rng=subject.rng("moved"))
     without = KLDecomposition(split.rate, split.information, type(split.aggregate)(0.0, split.aggregate.standard_error))
-    return Evidence(parts=(_split_part(without, len(mu)),))
+    return Evidence(parts=(_split_part("decomposition", "users moved off the prior", without, len(mu)),))
 
 
 def _below(values: np.ndarray, most: str, cases: str) -> Finding:
@@ -475,17 +485,35 @@ def _kl_values() -> Finding:
     return on_fixed_cases(evaluate, "means and standard deviations near and far from the prior's")
 
 
-def _decomposed(subject: Subject, posterior: DiagonalGaussian) -> tuple[KLDecomposition, int]:
+def _decomposed(subject: Subject, posterior: DiagonalGaussian, *words: str) -> tuple[KLDecomposition, int]:
     """Return the decomposition over all users, or over some of them where they are many."""
     rows = np.sort(subject.rng("users").permutation(posterior.n_users)[:MOST_USERS])
-    return decompose_kl(posterior[rows], rng=subject.rng("draws")), len(rows)
+    return decompose_kl(posterior[rows], rng=subject.rng("draws", *words)), len(rows)
 
 
-def _split_part(split: KLDecomposition, n_users: int) -> Part:
+def _masked_posterior(subject: Subject) -> DiagonalGaussian | None:
+    """Return the posteriors of all users, each under a mask of its own; None where the encoder's layers are not known."""
+    layers = subject.recommender.layers
+    if layers is None:
+        return None
+    inputs = encoder_input(
+        subject.interactions.matrix,
+        cast(Masking, layers.masking),
+        keep_probability=layers.keep_probability,
+        rng=subject.rng("masks"),
+        dtype=torch.float64,
+    )
+    with torch.no_grad():
+        hidden = layers.trunk(inputs) if len(layers.trunk) else inputs
+        mu, log_variance = layers.mean_head(hidden), layers.log_variance_head(hidden)
+    return DiagonalGaussian(mu.numpy(), torch.exp(0.5 * log_variance).numpy())
+
+
+def _split_part(name: str, where: str, split: KLDecomposition, n_users: int) -> Part:
     """Compare rate and sum, which may differ by some standard errors (and by rounding, where nothing varies)."""
     part = at_most(
-        "decomposition",
-        f"|E KL - I - KL(q_bar || p)| <= {ERRORS:g} standard errors",
+        name,
+        f"|E KL - I - KL(q_bar || p)| <= {ERRORS:g} standard errors, {where}",
         np.array([abs(split.gap)]),
         np.array([ERRORS * split.standard_error + 1e-9 * split.rate]),
         cases={"users": np.array([n_users]), "rate": np.array([split.rate])},
@@ -536,7 +564,7 @@ def _verdict(ratio: Estimate) -> Verdict:
 
 
 def _rung_numbers(subject: Subject, beta: float, posterior: DiagonalGaussian, found: Contraction) -> dict[str, Number]:
-    units, (split, n_users) = collapse(posterior), _decomposed(subject, posterior)
+    units, (split, n_users) = collapse(posterior), _decomposed(subject, posterior, f"{beta!r}")
     mean = grouped_jackknife(lambda chosen: float(found.after[chosen].mean()), found.first, found.second)
     at, information = f"at beta {beta:g}", split.information
     return {
