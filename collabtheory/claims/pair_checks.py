@@ -1,13 +1,18 @@
-"""Checks that statements about pairs have in common: the radius implication, and users moved to one user's codes."""
+"""What statements about pairs have in common: the radius implication on a pair table, and pairs on small decoders."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from collabtheory.claims.evidence import Part, at_most
+from collabtheory.claims.inequality import Variable
 from collabtheory.claims.pair_statistics import inside
 from collabtheory.claims.subject import Subject
+from collabtheory.rigor.small_decoders import FAMILIES, SmallDecoder
+from collabtheory.rigor.small_pairs import SmallPair
 
 SMALLEST = np.nextafter(0.0, 1.0)
 """The smallest positive float: `x >= SMALLEST` says that x is positive."""
@@ -80,38 +85,36 @@ def _change_at_small_enough_steps(subject: Subject, within: np.ndarray) -> np.nd
     return change
 
 
-def pairs_at_shared_codes(rng: np.random.Generator, n_users: int = 12) -> pd.DataFrame:
-    """Measure users of opposed contents on a small random decoder with one set of codes: W_1 = 0, contents differ.
+PAIR_VARIABLES = {
+    "likelihood": Variable(low=0, high=len(FAMILIES) - 1, kind="integer"),
+    "first": Variable(("hidden", "latent")),
+    "first_bias": Variable(("hidden",), low=-1.0, high=1.0),
+    "second": Variable(("item", "hidden")),
+    "second_bias": Variable(("item",)),
+    "content_u": Variable(("item",), kind="binary"),
+    "content_v": Variable(("item",), kind="binary"),
+    "codes": Variable(("sample", "latent")),
+    "shift": Variable(("sample", "latent"), low=-1.0, high=1.0),
+    "distance": Variable(low=1e-6, high=2.0, kind="positive"),
+}
+"""A case of two users on a small decoder: u has the codes, v the codes shifted by a distance; see :func:`small_pair`."""
+PAIR_AXES = {"latent": (1, 2), "hidden": (1, 2), "item": (1, 2), "sample": (1, 2)}
 
-    Here the transfer penalty is the content mismatch alone, so a statement that forgets contents is false, whatever
-    data the run is about.
-    """
-    import torch
-    from torch import nn
 
-    from collabtheory.transfer import TransferKernels, transport_cost
-
-    decoder = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 8)).double()
-    for parameter in decoder.parameters():
-        # Small weights, near-equal probabilities: opposed contents then pull in opposite directions.
-        parameter.data = torch.from_numpy(0.2 * rng.standard_normal(tuple(parameter.shape)))
-    contents = np.kron(np.eye(2), np.ones((n_users // 2, 4)))
-    contents[np.arange(n_users), rng.integers(0, 8, n_users)] = 1.0
-    codes = np.repeat(rng.standard_normal((1, 3, 2)), n_users, axis=0)
-    kernels = TransferKernels(decoder, "multinomial", contents, codes)
-    i, j = np.nonzero(~np.eye(n_users, dtype=bool))
-    norms = np.asarray(kernels.gradient_norms())
-    return pd.DataFrame(
-        {
-            "u": i,
-            "v": j,
-            "input_distance": np.abs(contents[i] - contents[j]).sum(1),
-            "gradient_norm_u": norms[i],
-            "gradient_norm_v": norms[j],
-            "inner_product": np.asarray(kernels.gradient_gram())[i, j],
-            "gradient_gap": np.asarray(kernels.gradient_gap())[i, j],
-            "loss_change": np.asarray(kernels.step_loss_change(1e-4))[i, j],
-            "learning_rate": 1e-4,
-            "transport_cost": np.asarray(transport_cost(codes))[i, j],
-        }
-    )
+def small_pair(
+    *,
+    likelihood: Any,
+    first: Any,
+    first_bias: Any,
+    second: Any,
+    second_bias: Any,
+    content_u: Any,
+    content_v: Any,
+    codes: Any,
+    shift: Any,
+    distance: Any,
+) -> SmallPair:
+    """Return the two users of a case of :data:`PAIR_VARIABLES`; ``likelihood`` is a position in ``FAMILIES``."""
+    decoder = SmallDecoder(first, first_bias, second, second_bias)
+    name = FAMILIES[int(float(likelihood))]
+    return SmallPair(decoder, name, content_u, content_v, codes, codes + distance * shift)

@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 from collabtheory.errors import NumericalFailure
+from collabtheory.latent.verified_norms import column_norm_bound, spectral_norm_bound
 
 SAFETY = 1.0 + 1e-9
-"""Every certified upper bound is multiplied by this: more than its float64 rounding errors add up to."""
+"""Bounds that put norms together in float64 are multiplied by this: more than their rounding errors add up to.
+
+The norms themselves need none (:mod:`collabtheory.latent.verified_norms`). Bounds whose every rounding is accounted for
+are in :mod:`collabtheory.rigor.lipschitz`.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,21 +55,19 @@ class LipschitzBracket:
 
 
 def spectral_norm(matrix: Tensor) -> float:
-    """Certified upper bound of the largest singular value, tight to the safety factor.
-
-    A singular value decomposition in float64; power iterations converge from below and certify nothing.
+    """Certified upper bound of the largest singular value, see :func:`verified_norms.spectral_norm_bound`.
 
     Examples
     --------
     >>> round(spectral_norm(torch.diag(torch.tensor([3.0, 4.0]))), 6)
     4.0
     """
-    return float(torch.linalg.matrix_norm(matrix.to(torch.float64), 2)) * SAFETY if matrix.numel() else 0.0
+    return spectral_norm_bound(matrix)
 
 
 def largest_column_norm(matrix: Tensor) -> float:
-    """Return the l1-to-l2 operator norm, the largest Euclidean norm of a column (with the safety factor)."""
-    return float(matrix.to(torch.float64).norm(dim=0).max()) * SAFETY if matrix.numel() else 0.0
+    """Certified upper bound of the l1-to-l2 operator norm, the largest Euclidean norm of a column."""
+    return column_norm_bound(matrix)
 
 
 def largest_singular_value(grams: Tensor) -> Tensor:
