@@ -92,6 +92,11 @@ def _with_the_spread(*, mu: np.ndarray, variance: np.ndarray, anchors: np.ndarra
     return left, "==", right + spread
 
 
+def _variance_twice(*, mu: np.ndarray, variance: np.ndarray, anchors: np.ndarray) -> Comparison:
+    left, right, spread = _both_sides(mu, variance, anchors)
+    return left, "==", right + variance.sum() + spread
+
+
 def _both_sides(mu: np.ndarray, variance: np.ndarray, anchors: np.ndarray) -> tuple[Any, Any, Any]:
     n = len(anchors)
     centroid = anchors.sum(0) / n
@@ -113,6 +118,8 @@ IDENTITY = Inequality(
     exact=True,
 )
 SPREAD_FORGOTTEN = IDENTITY.false_twin("spread_forgotten", "without the spread of the anchors", _without_the_spread)
+
+VARIANCE_TWICE = IDENTITY.false_twin("variance_twice", "tr Sigma counted twice", _variance_twice)
 
 
 @negative_control(PROPOSITION_3_1, "variance_twice", "tr Sigma counted twice", stages="none")
