@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -23,22 +24,29 @@ def search_by_properties(inequality: Inequality, rng: np.random.Generator, secon
     from hypothesis import HealthCheck, Phase, given, seed, settings, target
     from hypothesis.errors import NonInteractiveExampleWarning
 
+    class Over(Exception):
+        pass
+
+    # Built before the clock starts: importing what it needs takes longer than a short search.
+    strategy = cases(inequality)
     tally, end = Tally(inequality), time.monotonic() + seconds
 
     @settings(
         max_examples=EXAMPLES, database=None, deadline=None, phases=(Phase.generate, Phase.target),
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False, print_blob=False,
     )  # fmt: skip
-    @given(cases(inequality))
+    @given(strategy)
     def look(case: Case) -> None:
-        if tally.violation is not None or time.monotonic() > end:
-            return
-        slack = tally.see(case)
+        if tally.violation is None and time.monotonic() < end:
+            slack = tally.see(case)
+        # Only an exception ends a round of Hypothesis early.
+        if tally.violation is not None or time.monotonic() >= end:
+            raise Over
         if math.isfinite(slack):
             target(-slack)
 
     while tally.violation is None and time.monotonic() < end:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.suppress(Over):
             warnings.simplefilter("ignore", NonInteractiveExampleWarning)
             seed(int(rng.integers(2**31)))(look)()
     return tally.result()
@@ -47,28 +55,29 @@ def search_by_properties(inequality: Inequality, rng: np.random.Generator, secon
 def cases(inequality: Inequality) -> Any:
     """Return the Hypothesis strategy of the inequality's cases."""
     from hypothesis import strategies as st
+    from hypothesis.extra.numpy import arrays
 
     @st.composite
     def draw(draw_value: Any) -> Case:
         lengths = {axis: draw_value(st.integers(low, high)) for axis, (low, high) in inequality.axes.items()}
         return {
-            name: draw_value(_array(variable, tuple(lengths[axis] for axis in variable.axes)))
+            name: draw_value(
+                arrays(np.float64, tuple(lengths[axis] for axis in variable.axes), elements=_entries(variable))
+            )
             for name, variable in inequality.variables.items()
         }
 
     return draw()
 
 
-def _array(variable: Variable, shape: tuple[int, ...]) -> Any:
+def _entries(variable: Variable) -> Any:
     from hypothesis import strategies as st
-    from hypothesis.extra.numpy import arrays
 
     if variable.kind == "binary":
-        elements = st.sampled_from([0.0, 1.0])
-    elif variable.kind == "integer":
-        elements = st.integers(int(variable.low), int(variable.high)).map(float)
-    else:
-        # Decimals of few digits first: they are what a counterexample should look like.
-        short = st.integers(math.ceil(variable.low * 10), math.floor(variable.high * 10)).map(lambda k: k / 10)
-        elements = st.one_of(short, st.floats(variable.low, variable.high, allow_subnormal=False))
-    return arrays(np.float64, shape, elements=elements)
+        return st.sampled_from([0.0, 1.0])
+    if variable.kind == "integer":
+        return st.integers(int(variable.low), int(variable.high)).map(float)
+    floats = st.floats(variable.low, variable.high, allow_subnormal=False)
+    low, high = math.ceil(variable.low * 10), math.floor(variable.high * 10)
+    # Decimals of few digits first: they are what a counterexample should look like.
+    return st.one_of(st.integers(low, high).map(lambda k: k / 10), floats) if low <= high else floats
