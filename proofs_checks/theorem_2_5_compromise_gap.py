@@ -124,14 +124,22 @@ def _closed_forms() -> Finding:
     return identities(pairs)
 
 
-def _multinomial_closed_form(weight: sympy.Expr = A * N / (A * N + B * K)) -> Finding:
-    """Add up N (H(m) - pi H(p_u) - (1 - pi) H(p_v)) over the three kinds of items; ``weight`` is pi."""
+def _multinomial_closed_form() -> Finding:
+    """Add up N (H(m) - pi H(p_u) - (1 - pi) H(p_v)) over the three kinds of items, whose masses N m are a, b, a + b."""
     total = A * N + B * K
-    masses = {S: weight / N + (1 - weight) / K, N - S: weight / N, K - S: (1 - weight) / K}
-    mixed = -sum(count * m * sympy.log(m) for count, m in masses.items())
-    divergence = total * (mixed - weight * sympy.log(N) - (1 - weight) * sympy.log(K))
+    pi = A * N / total
+    masses = {S: A + B, N - S: A, K - S: B}
+    in_profiles = (pi / N + (1 - pi) / K, pi / N, (1 - pi) / K)
+    mixed = -sum(count * mass * (sympy.log(mass) - sympy.log(total)) for count, mass in masses.items())
+    divergence = mixed - A * N * sympy.log(N) - B * K * sympy.log(K)
     half = _GAP["bernoulli"].subs({OWN: N - S, OTHER: N - S}) / 2
-    return identities([(divergence, _GAP["multinomial"]), (_GAP["multinomial"].subs(K, N), half)])
+    return identities(
+        [
+            *(_rational(total * m, mass) for m, mass in zip(in_profiles, masses.values(), strict=True)),
+            (sympy.expand(sympy.expand_log(divergence - _GAP["multinomial"])), 0),
+            (_GAP["multinomial"].subs(K, N), half),
+        ]
+    )
 
 
 def _mixed_derivative() -> Finding:
