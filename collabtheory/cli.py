@@ -17,6 +17,7 @@ from collabtheory.errors import CollabTheoryError, InvalidInput
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from collabtheory.claims.attack import Attack
     from collabtheory.claims.discovery import StatementFile
     from collabtheory.data import Interactions
     from collabtheory.runs.frozen import Frozen
@@ -137,21 +138,27 @@ def explain(
 
 @app.command()
 def attack(
-    identifier: Annotated[str, typer.Argument(help="A statement's id, see `collabtheory list`.")],
+    ids: Annotated[list[str] | None, typer.Argument(help="Statements, see `collabtheory list`.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All statements that have inequalities.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time budget of each inequality.")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for counterexamples; not written if not given.")] = None,
     checks: ChecksOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of the table.")] = False,
 ) -> None:
-    """Look for violations of a statement and of its false twins; ends with the worst margin found for each."""
+    """Look for violations of statements and of their false twins; ends with the worst margin found for each."""
     from collabtheory.claims.attack import attack_file
     from collabtheory.claims.discovery import discover, select
     from collabtheory.report.attack_table import print_attacks
 
-    file = select(discover(checks), [identifier])[0]
-    attacks = attack_file(file, seconds=seconds, seed=seed, out=out, on_start=_say)
-    print_attacks(_stdout(), attacks, as_json=json)
+    if bool(ids) == everything:
+        raise InvalidInput("name the statements to attack, or --all of them")
+    files = [file for file in select(discover(checks), ids or []) if file.inequalities or not everything]
+    attacks: list[Attack] = []
+    for file in files:
+        _say(file.identifier)
+        attacks += attack_file(file, seconds=seconds, seed=seed, out=out, on_start=_say)
+    print_attacks(_stdout(), tuple(attacks), as_json=json)
     raise typer.Exit(1 if any(not one.as_expected for one in attacks) else 0)
 
 
