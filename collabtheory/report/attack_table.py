@@ -32,19 +32,18 @@ def print_attacks(console: Console, attacks: tuple[Attack, ...], *, as_json: boo
             line = json.dumps({**one.as_json(), "as_expected": one.as_expected}, sort_keys=True)
             console.print(line, soft_wrap=True, highlight=False, markup=False)
         return
+    roomy = console.width >= ROOMY
     groups = [list(group) for _, group in itertools.groupby(attacks, key=_statement)]
-    table = Table(
-        box=box.SIMPLE_HEAD, padding=(0, 2 if console.width >= ROOMY else 1, 0, 0), pad_edge=False, show_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2 if roomy else 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("Inequality, its false twins", no_wrap=True)
     table.add_column("Came out", no_wrap=True)
-    table.add_column("Premise met", justify="right", no_wrap=True)
+    table.add_column("Premise met" if roomy else "Premise\nmet", justify="right", no_wrap=True)
     table.add_column("Margin", justify="right", no_wrap=True)
     table.add_column("Smallest case")
     for group in groups:
         table.add_row(Text(statement_name(_statement(group[0])), style="bold"))
         for one in group:
-            table.add_row(*_row(one, roomy=console.width >= ROOMY))
+            table.add_row(*_row(one, roomy=roomy))
     console.print(table)
     console.print(Text(f"\n{summary(attacks)}"))
 
@@ -74,11 +73,9 @@ def _row(one: Attack, *, roomy: bool) -> tuple[Text, Text, str, str, str]:
 
 
 def _premise(one: Attack, *, roomy: bool) -> str:
-    if roomy:
-        return f"{one.met:,} of {one.tried:,}"
-    if one.met == one.tried:
-        return f"all {one.tried:,}" if one.tried else "none tried"
-    return f"{share(one.met / one.tried)} of {one.tried:,}"
+    if not one.tried:
+        return "none tried"
+    return f"{one.met:,} of {one.tried:,}" if roomy else share(one.met / one.tried)
 
 
 def _margin(one: Attack) -> str:
