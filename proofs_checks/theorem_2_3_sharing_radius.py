@@ -39,9 +39,7 @@ from collabtheory.rigor import Comparison, Finding, enclosed, everywhere, identi
 from collabtheory.rigor.fixed_cases import on_fixed_cases
 from collabtheory.rigor.small_decoders import FAMILIES, largest
 from collabtheory.rigor.small_pairs import SmallPair
-from collabtheory.transfer import TransferKernels
-from collabtheory.transfer.mismatch_forms import content_mismatch_forms
-from collabtheory.transfer.step_sizes import step_curvatures, step_range
+from collabtheory.transfer import TransferKernels, content_mismatch_forms, step_curvatures, step_range
 
 A1, A2, A3, B1, B2, B3 = sympy.symbols("a1 a2 a3 b1 b2 b3", real=True)
 NORM, PENALTY, L, ETA, R, S, C, T = sympy.symbols("N D L eta r s c t", nonnegative=True)
@@ -330,7 +328,7 @@ def _within_range(width: int) -> Callable[..., tuple[Comparison, ...]]:
 
 
 # Near users of like contents: else few cases have a positive range.
-NEAR = {**STEP, "distance": Variable(low=1e-6, high=1e-2, kind="positive")}
+NEAR = {**STEP, "distance": Variable(low=1e-6, high=0.1, kind="positive")}
 STEP_RANGE = Inequality(
     THEOREM_2_3,
     "step_range",
@@ -408,7 +406,7 @@ LADDER_PAIRS = 96
 MOVED_PAIRS = 96
 FORM_USERS = 48
 RANGE_PAIRS, SHARES_OF_THE_RANGE = 24, (0.1, 0.5, 0.9)
-LARGEST_STEP = {"multinomial": "0.1", "bernoulli": "0.5", "gaussian": "0.1", "poisson": "0.01"}
+LARGEST_STEP = {"multinomial": "1.15", "bernoulli": "1.9", "gaussian": "0.64", "poisson": "0.105"}
 """On the fixed decoders: about nine tenths of the range of (3)."""
 SHARES_OF_A_STEP = ("0.01", "0.5", "1")
 LEAST_SHARE_OF_A_STEP = Fraction(1, 16)

@@ -97,7 +97,7 @@ PAIR_VARIABLES = {
     "shift": Variable(("sample", "latent"), low=-1.0, high=1.0),
     "distance": Variable(low=1e-6, high=2.0, kind="positive"),
 }
-"""A case of two users on a small decoder: u has the codes, v the codes shifted by a distance; see :func:`small_pair`."""
+"""Two users on a small decoder, u at the codes and v at the codes shifted by a distance; see :func:`small_pair`."""
 PAIR_AXES = {"latent": (1, 2), "hidden": (1, 2), "item": (1, 2), "sample": (1, 2)}
 
 

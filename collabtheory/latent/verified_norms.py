@@ -21,7 +21,7 @@ from torch import Tensor
 SMALLEST = Fraction(2) ** -1074
 """The smallest positive float64: no product that underflows is off by more."""
 ROOM = tuple(2.0**-power for power in range(42, 18, -4))
-"""How far above the computed eigenvalue the bound is tried, relative to it, until the Cholesky decomposition succeeds."""
+"""How far above the computed eigenvalue a bound is tried, relative to it, until the Cholesky decomposition succeeds."""
 
 
 def spectral_norm_bound(matrix: Tensor) -> float:

@@ -23,11 +23,11 @@ from collabtheory.rigor.enclosures import root
 
 @dataclass(frozen=True)
 class ActivationConstants:
-    """Bounds of an activation on the whole line: of ``|phi'|``, of ``|phi''|``, and of ``|phi|`` (None: unbounded)."""
+    """Bounds of a bounded activation on the whole line: of ``|phi'|``, of ``|phi''|``, and of ``|phi|``."""
 
     slope: Any
     bend: Any
-    bound: Any | None
+    bound: Any
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def output_constants(
     Parameters
     ----------
     likelihood
-        ``"multinomial"``: slope ``n/2``, as ``diag(p) - p p'`` has norm at most 1/2; ``||n p - x||^2 <= n^2 + ||x||^2``.
+        ``"multinomial"``: slope ``n/2``, as ``diag(p) - pp'`` has norm at most 1/2; ``||np - x||^2 <= n^2 + ||x||^2``.
         ``"bernoulli"``: slope 1/4; every entry is at most ``max(1, x_i)``. ``"gaussian"``: slope 1. ``"poisson"``: the
         exponential of the largest logit.
     size, content_norm
@@ -121,7 +121,7 @@ def gradient_block_constants(
     for layer in reversed(range(len(norms))):
         if layer < len(norms) - 1:
             activation, above = activations[layer], norms[layer + 1]
-            # phi'(a) changes by at most bend ||da|| in every entry, and the entries of W' delta are at most ||W' delta||.
+            # phi'(a) changes by at most bend ||da|| in every entry; no entry of W' delta exceeds ||W' delta||.
             bent = activation.bend * norms[layer] * inputs[layer] * above * most
             lipschitz = activation.slope * above * lipschitz + bent
             most = activation.slope * above * most

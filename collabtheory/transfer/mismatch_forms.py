@@ -1,7 +1,7 @@
 r"""The three forms of the content mismatch that proofs of Theorem 2.3 may use, from tight to loose.
 
-.. math:: \Big\| \frac1S \sum_s \Delta(z_{vs}) \Big\| \le \frac1S \sum_s \|\Delta(z_{vs})\| \le \max_s \|\Delta(z_{vs})\|,
-   \qquad \Delta(z) = G(x_u, z) - G(x_v, z)
+.. math:: \Big\| \frac1S \sum_s \Delta(z_{vs}) \Big\| \le \frac1S \sum_s \|\Delta(z_{vs})\|
+   \le \max_s \|\Delta(z_{vs})\|, \qquad \Delta(z) = G(x_u, z) - G(x_v, z)
 
 Any of them makes the theorem true; the tightest makes the largest radius.
 """

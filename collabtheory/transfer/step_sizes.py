@@ -24,7 +24,8 @@ POINTS = 5
 def step_range(first_order: Any, gradient_norm: Any, curvature: Any) -> np.ndarray:
     r"""Return the end of the range of step sizes that lower u's loss, from second-order information.
 
-    .. math:: \eta^* = \frac{2 p}{\Lambda \|g_v\|^2}, \qquad 0 < \eta < \eta^* \Rightarrow L_u(\theta - \eta g_v) < L_u(\theta)
+    .. math:: \eta^* = \frac{2 p}{\Lambda \|g_v\|^2}, \qquad
+       0 < \eta < \eta^* \Rightarrow L_u(\theta - \eta g_v) < L_u(\theta)
 
     Parameters
     ----------
