@@ -428,7 +428,8 @@ def _tails(subject: Subject, radius: float) -> np.ndarray:
             subject.recommender.decoder, subject.recommender.likelihood, np.tile(contents[user], (2, 1)), both
         )
         tails[user] += float(np.asarray(kernels.gradient_gap())[0, 1]) / TAIL_SAMPLES
-    return tails / np.maximum(norms, np.finfo(float).tiny)
+    relative: np.ndarray = tails / np.maximum(norms, np.finfo(float).tiny)
+    return relative
 
 
 def _global_part(exponent: float, lengths: np.ndarray, constants: np.ndarray) -> Part:

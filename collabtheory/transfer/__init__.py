@@ -15,16 +15,20 @@ from collabtheory.transfer.functions import (
     step_loss_change_pairs,
 )
 from collabtheory.transfer.kernels import TransferKernels
+from collabtheory.transfer.mismatch_forms import MismatchForms, content_mismatch_forms
 from collabtheory.transfer.radii import aligned_radius, sharing_radius
 from collabtheory.transfer.sensitivities import Sensitivities
+from collabtheory.transfer.step_sizes import step_curvatures, step_range
 from collabtheory.transfer.work import gram_flops, loss_change_flops
 
 __all__ = [
+    "MismatchForms",
     "Sensitivities",
     "TransferKernels",
     "aligned_radius",
     "alignment",
     "content_mismatch",
+    "content_mismatch_forms",
     "directional_slopes",
     "gradient_cross_gram",
     "gradient_gap",
@@ -35,8 +39,10 @@ __all__ = [
     "kernel_for",
     "loss_change_flops",
     "sharing_radius",
+    "step_curvatures",
     "step_loss_change",
     "step_loss_change_pairs",
+    "step_range",
     "transport_cost",
     "tube_radius",
 ]

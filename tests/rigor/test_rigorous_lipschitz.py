@@ -1,5 +1,6 @@
 """Verified norms against exact rationals and 60-digit singular values; verified constants against autograd."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -133,7 +134,7 @@ def test_encoder_constant_is_the_product_by_hand():
 def test_decoder_constant_covers_gradients_in_the_ball(likelihood, hidden):
     torch.manual_seed(len(hidden))
     widths, modules = [2, *hidden, 4], []
-    for k, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(widths)):
         modules += [nn.Linear(a, b), nn.Tanh()] if k < len(hidden) else [nn.Linear(a, b)]
     decoder = nn.Sequential(*modules).double()
     x = torch.tensor([[1.0, 0.0, 1.0, 1.0]], dtype=torch.float64)
