@@ -1,6 +1,6 @@
 r"""Neighbourhood drift: how many of a user's nearest latent neighbours survive another draw of masks.
 
-Measured on a model, and predicted from the exact law of masked input distances alone.
+Measured on a model; :mod:`~collabtheory.latent.drift_prediction` predicts it from the inputs alone.
 """
 
 from __future__ import annotations
@@ -155,102 +155,7 @@ def neighbour_overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.asarray(common / (2 * first.shape[1] - common))
 
 
-def predicted_overlap(
-    contents: sparse.csr_array,
-    k: int,
-    keep_probability: float,
-    *,
-    users: np.ndarray | None = None,
-    n_masks: int = 4,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    r"""Predict the overlap of a user's neighbourhoods in two mask draws from the law of input distances alone.
-
-    Given u's own mask, which keeps ``k_u`` items, ``a`` of them shared with v, the distances to the others are
-    independent, :math:`k_u - a + \mathrm{Bin}(a, 1 - \rho) + \mathrm{Bin}(n_v - a, \rho)`: the law of Theorem 2.6 at a
-    fixed mask of u. With the threshold at which the probabilities ``p_v`` of being at most that far sum to ``k`` (a
-    part of the last step, for ties), and u's masks ``b``, ``b'`` independent,
-    :math:`\mathbb{E}|A \cap B| = \sum_v \mathbb{E} p_v(b) p_v(b') = I`; the prediction is ``I / (2 k - I)``.
-
-    Parameters
-    ----------
-    contents
-        Binary contents, ``(users, items)``.
-    k
-        Neighbours per user.
-    keep_probability
-        ``rho`` in (0, 1].
-    users
-        Row numbers of the users ``u``; default all.
-    n_masks
-        Masks of u, at least 2, over whose pairs ``I`` is averaged. All masks of the others are averaged by the law.
-    rng
-        Source of u's masks.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(users,)``, in [0, 1].
-
-    Raises
-    ------
-    InvalidInput
-        If ``k`` is not between 1 and the number of other users, or another number is out of range.
-
-    Notes
-    -----
-    An approximation that assumes: latent order follows the order of l1 input distances; one threshold stands for the
-    random k-th distance; ties are broken at random; the expectation of the ratio is the ratio of expectations.
-
-    Examples
-    --------
-    >>> x = sparse.csr_array(np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
-    >>> predicted_overlap(x, 1, 1.0, users=np.array([0]), rng=np.random.default_rng(0)).round(6).tolist()
-    [1.0]
-    """
-    n = contents.shape[0]
-    if not 1 <= k <= n - 1:
-        raise InvalidInput(f"k must be between 1 and {n - 1}, the other users; it is {k}")
-    if not 0 < keep_probability <= 1 or n_masks < 2:
-        raise InvalidInput(f"keep_probability must be in (0, 1] and n_masks >= 2; {keep_probability} and {n_masks}")
-    rows = np.arange(n) if users is None else np.asarray(users)
-    sets = sparse.csr_array(contents, dtype=np.float64)
-    sizes = np.diff(sets.indptr).astype(np.int64)
-    member = _Membership(keep_probability, 2 * int(sizes.max(initial=0)) + 1)
-    found = []
-    for row in rows:
-        kept = rng.random((n_masks, int(sizes[row]))) < keep_probability
-        own = sets[:, sets.indices[sets.indptr[row] : sets.indptr[row + 1]]]
-        overlaps = np.rint(own @ kept.T.astype(np.float64)).astype(np.int64)
-        others = np.arange(n) != row
-        inside = [member(sizes[others], a[others], int(b.sum()), k) for a, b in zip(overlaps.T, kept, strict=True)]
-        common = (np.sum(inside, 0) ** 2 - np.sum(np.square(inside), 0)).sum() / (n_masks * (n_masks - 1))
-        found.append(common / (2 * k - common))
-    return np.array(found)
-
-
 def mean_over_users(values: np.ndarray) -> Estimate:
     """Return the mean with a 95 % interval from leaving out groups of users."""
     users = np.arange(len(values))
     return grouped_jackknife(lambda chosen: float(np.mean(values[chosen])), users, users)
-
-
-class _Membership:
-    """Probabilities of being among the k nearest, by characteristic functions at ``length`` frequencies."""
-
-    def __init__(self, keep_probability: float, length: int) -> None:
-        rho, self.length = keep_probability, length
-        self.turn = np.exp(2j * np.pi * np.arange(length) / length)
-        counts = np.arange(length)[:, None]
-        # An item that u kept costs 1 until v keeps it too; one that u did not keep costs 1 if v keeps it.
-        self.kept = ((rho + (1 - rho) * self.turn) / self.turn) ** counts
-        self.others = (1 - rho + rho * self.turn) ** counts
-
-    def __call__(self, sizes: np.ndarray, overlaps: np.ndarray, n_kept: int, k: int) -> np.ndarray:
-        transforms = self.kept[overlaps] * self.others[sizes - overlaps] * self.turn**n_kept
-        expected = np.cumsum(np.fft.fft(transforms.sum(0)).real / self.length)
-        last = int(np.argmax(expected >= k - 1e-9))
-        before = expected[last - 1] if last else 0.0
-        weights = np.where(np.arange(self.length) < last, 1.0, 0.0)
-        weights[last] = (k - before) / (expected[last] - before)
-        return np.asarray(np.clip((transforms @ np.fft.fft(weights)).real / self.length, 0.0, 1.0))

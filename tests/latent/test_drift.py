@@ -14,8 +14,8 @@ from collabtheory.latent.drift import (
     mean_over_users,
     neighbour_overlap,
     neighbourhood_drift,
-    predicted_overlap,
 )
+from collabtheory.latent.drift_prediction import input_neighbours, predicted_overlap, simulated_overlap
 from collabtheory.models import ModelSpec, MultVAE, from_mult_vae
 from collabtheory.models.masking import encoder_input
 from collabtheory.models.recommender import Recommender
@@ -116,6 +116,37 @@ def test_tied_candidates_share_the_last_place() -> None:
     np.testing.assert_allclose(predicted, 0.5 / 1.5)
 
 
+@pytest.mark.parametrize("order", ["l1", "cosine"])
+def test_input_neighbours_are_those_of_dense_distances(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collabtheory.latent.drift_prediction.BLOCK_ENTRIES", 100)
+    x = contents(30, 40)
+    dense = x.toarray()
+    if order == "l1":
+        distance = np.abs(dense[:, None] - dense[None]).sum(-1)
+    else:
+        unit = dense / np.linalg.norm(dense, axis=1, keepdims=True)
+        distance = 1 - unit @ unit.T
+    np.fill_diagonal(distance, np.inf)
+    found = input_neighbours(x, 6, order=order, rng=np.random.default_rng(0))  # type: ignore[arg-type]
+    nearest = np.take_along_axis(distance, found, 1)
+    np.testing.assert_allclose(nearest, np.sort(distance, axis=1)[:, :6], atol=1e-10)
+    assert all(len(set(row)) == 6 for row in found.tolist())
+
+
+def test_ties_among_input_neighbours_are_broken_evenly() -> None:
+    x, rng = sparse.csr_array(np.ones((3, 4))), np.random.default_rng(0)
+    chosen = [input_neighbours(x, 1, rng=rng)[0, 0] for _ in range(400)]
+    assert set(chosen) == {1, 2}
+    assert np.mean(np.array(chosen) == 1) == pytest.approx(0.5, abs=0.1)
+
+
+def test_simulated_overlap_of_one_shared_neighbour_is_known() -> None:
+    # Nothing is masked and two candidates tie: both draws take the same one with probability 1/2.
+    x = sparse.csr_array(np.ones((3, 4)))
+    found = simulated_overlap(x, 1, 1.0, n_draws=60, rng=np.random.default_rng(0))
+    assert found.mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_interval_of_the_mean_is_that_of_independent_users() -> None:
     values = np.random.default_rng(0).random(4000)
     found = mean_over_users(values)
@@ -134,6 +165,10 @@ def test_misuse_names_the_argument() -> None:
         predicted_overlap(x, 0, 0.5, rng=rng)
     with pytest.raises(InvalidInput, match="keep_probability"):
         predicted_overlap(x, 1, 0.0, rng=rng)
+    with pytest.raises(InvalidInput, match="order"):
+        input_neighbours(x, 1, order="l2", rng=rng)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="n_draws"):
+        simulated_overlap(x, 1, 0.5, n_draws=1, rng=rng)
     with pytest.raises(InvalidInput, match="shapes"):
         neighbour_overlap(np.zeros((2, 3)), np.zeros((2, 2)))
     unknown = Recommender(lambda c: (np.zeros((5, 2)), np.ones((5, 2))), nn.Linear(2, 6), "bernoulli")

@@ -19,6 +19,7 @@ from collabtheory.latent.masked_pairs import encode_masked_pairs, mean_rescaled_
 from collabtheory.latent.masking_bounds import contraction_guarantee, expansion_guarantee, tail_bound
 from collabtheory.latent.masking_grid import decide_chernoff, decide_hoeffding, relative_thresholds, whole_thresholds
 from collabtheory.latent.masking_law import MaskingLaw
+from collabtheory.latent.masking_simulation import MaskedDistances, goodness_of_fit, masked_distances
 from collabtheory.models.recommender import EncoderLayers
 from collabtheory.rigor import Decision
 
@@ -240,6 +241,36 @@ def test_keeping_everything_gives_the_clean_posteriors() -> None:
     codes = torch.cat([heads[0](hidden), torch.exp(heads[1](hidden) / 2)], 1)
     assert draw.distance == pytest.approx([float((codes[0] - codes[1]).detach().norm())])
     assert draw.masked_distance.tolist() == [2]
+
+
+@pytest.mark.parametrize("masks", ["independent", "shared"])
+@pytest.mark.parametrize("masking", CONVENTIONS)
+def test_simulated_distances_fit_their_law_and_no_other(masking: str, masks: str) -> None:
+    rng = np.random.default_rng(8)
+    contents = sparse.csr_array((rng.random((20, 30)) < 0.4).astype(float))
+    first, second = rng.integers(0, 20, (2, 3000))
+    found = masked_distances(contents, first, second, masking, 0.6, masks=masks, rng=rng)  # type: ignore[arg-type]
+    dense = contents.toarray()
+    assert found.input_distance.tolist() == np.abs(dense[first] - dense[second]).sum(1).tolist()
+    assert found.shared_items.tolist() == (dense[first] * dense[second]).sum(1).tolist()
+    own, other = MaskingLaw(0.6, masks), MaskingLaw(0.6, "shared" if masks == "independent" else "independent")  # type: ignore[arg-type]
+    fit, wrong = (goodness_of_fit(found, law, rng=np.random.default_rng(9)) for law in (own, other))
+    assert min(fit.p_distribution, fit.p_mean) > 1e-4
+    assert max(wrong.p_distribution, wrong.p_mean) < 1e-9
+
+
+def test_fit_notices_a_wrong_spread_with_the_right_mean() -> None:
+    rng = np.random.default_rng(0)
+    delta = np.full(2000, 40)
+    narrow = MaskedDistances(delta, 0 * delta, rng.binomial(20, 0.8, 2000) + 4)
+    fit = goodness_of_fit(narrow, MaskingLaw(0.5), rng=rng)
+    assert fit.p_mean > 1e-4
+    assert fit.p_distribution < 1e-9
+
+
+def test_fit_refutes_a_law_without_variance_by_any_gap() -> None:
+    still = MaskedDistances(np.array([0, 0]), np.array([3, 3]), np.array([0, 1]))
+    assert goodness_of_fit(still, MaskingLaw(0.5, "shared"), rng=np.random.default_rng(0)).p_mean == 0.0
 
 
 def test_misuse_names_the_argument() -> None:
