@@ -24,8 +24,8 @@ def search_by_properties(inequality: Inequality, rng: np.random.Generator, secon
     from hypothesis import HealthCheck, Phase, given, seed, settings, target
     from hypothesis.errors import NonInteractiveExampleWarning
 
-    class Over(Exception):
-        pass
+    class Over(BaseException):
+        """Ends a round early. Hypothesis would take an Exception for a failure of the case, and run it again."""
 
     # Built before the clock starts: importing what it needs takes longer than a short search.
     strategy = cases(inequality)
@@ -39,7 +39,6 @@ def search_by_properties(inequality: Inequality, rng: np.random.Generator, secon
     def look(case: Case) -> None:
         if tally.violation is None and time.monotonic() < end:
             slack = tally.see(case)
-        # Only an exception ends a round of Hypothesis early.
         if tally.violation is not None or time.monotonic() >= end:
             raise Over
         if math.isfinite(slack):
