@@ -214,7 +214,7 @@ THEOREM_2_6 = Statement(
         Step(
             "pascal",
             r"Items are independent, so their generating functions multiply to $(1-\rho+\rho z)^\delta (1-q+qz)^s$ with "
-            r"$q = 2\rho(1-\rho)$, two binomials by Pascal's rule $\binom{n}{k} + \binom{n}{k-1} = \binom{n+1}{k}$.",
+            r"$q = 2\rho(1-\rho)$, two binomials by Pascal's rule $C(n,k) + C(n,k-1) = C(n+1,k)$.",
             _pascal,
         ),
         Step("enumeration", "The law is the sum over all masks, item by item, on small pairs.", _enumeration),
