@@ -9,12 +9,11 @@ from typing import Any
 
 from collabtheory.report.formats import share
 from collabtheory.report.table import Count
-from collabtheory.report.verdicts import Summary, caught, mean_and_range, summaries
+from collabtheory.report.verdicts import Summary, distinct_caught, mean_and_range, statement_verdict, summaries
 from collabtheory.report.words import (
     VERDICTS,
     count_words,
     enumerate_words,
-    overall_verdict,
     stage_phrase,
     statement_name,
     verdict_words,
@@ -40,9 +39,9 @@ class Headline:
 def headline(run: RunFolder) -> Headline:
     """Return the answer of a run in plain words."""
     by_statement = statements(run)
-    overall = {one: overall_verdict(row.verdict for row in rows) for one, rows in by_statement.items()}
+    overall = {one: statement_verdict(rows) for one, rows in by_statement.items()}
     tally = Counter(overall.values())
-    controls = caught(run.controls)
+    controls = distinct_caught(run.controls)
     answer, tone = _answer(tally, controls)
     sentences = [_subject(run, len(by_statement))]
     sentences += [text for text in (_silent_sentence(by_statement, overall), _coverage_sentence(run)) if text]

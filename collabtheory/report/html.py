@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from collabtheory.report import words
+from collabtheory.report.cards import make_card
 from collabtheory.report.figure_files import DrawnFigure, write_figures
-from collabtheory.report.formats import number, signed
+from collabtheory.report.formats import number
 from collabtheory.report.headline import Headline, headline, statements
 from collabtheory.report.junit import write_junit
 from collabtheory.report.render import RENDERERS, to_html
-from collabtheory.report.table import Column, Count, Table
+from collabtheory.report.table import Column, Table
 from collabtheory.report.verdicts import (
     RADII,
-    Summary,
     all_tables,
     controls_table,
     coverage_tables,
@@ -27,7 +26,7 @@ from collabtheory.report.verdicts import (
     verdict_table,
 )
 from collabtheory.runs.files import write_text
-from collabtheory.runs.folder import Record, RunFolder, open_run
+from collabtheory.runs.folder import RunFolder, open_run
 from collabtheory.runs.published import note_published
 
 TRAINING = "training_curve"
@@ -38,31 +37,6 @@ LIMITS = (
     "The results are about these data, this model and these seeds. Other data can give other shares.",
     "Help is measured for one plain gradient step on the decoder, not for a whole training with an adaptive optimiser.",
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """One step of a statement, all seeds and stages together."""
-
-    name: str
-    text: str
-    verdict: words.VerdictWords
-    coverage: str
-    margin: str
-
-
-@dataclass(frozen=True)
-class Card:
-    """One statement as the report shows it."""
-
-    name: str
-    title: str
-    verdict: words.VerdictWords
-    verdict_text: str
-    rows: tuple[tuple[str, words.VerdictWords, str, str, str], ...]  # stage, verdict, verdict text, coverage, margin
-    parts: tuple[Part, ...]
-    worst: str
-    notes: tuple[str, ...]
 
 
 def write_report(
@@ -130,7 +104,7 @@ def render_report(run: RunFolder, figures: Sequence[DrawnFigure]) -> str:
     return environment.get_template("report.html.jinja").render(
         headline=answer,
         tiles=_tiles(run, answer),
-        cards=[_card(rows, run.claims) for rows in statements(run).values()],
+        cards=[make_card(rows, run) for rows in statements(run).values()],
         first_figure=shown[0] if shown else None,
         more_figures=shown[1:],
         training_figures=[figure for figure in figures if figure.name == TRAINING],
@@ -166,60 +140,6 @@ def _tiles(run: RunFolder, answer: Headline) -> list[tuple[str, str]]:
     tiles += [(f"{len(run.stages)}", "stages of training")] if run.stages else []
     tiles += [(f"{len(run.seeds)}", "seed" if len(run.seeds) == 1 else "seeds")] if run.seeds else []
     return [*tiles, (answer.controls.text("integer"), "controls caught")]
-
-
-def _card(rows: tuple[Summary, ...], claims: Sequence[Record]) -> Card:
-    records = [record for record in claims if record["id"] == rows[0].id]
-    overall = words.verdict_words(words.overall_verdict(row.verdict for row in rows))
-    agree = sum(words.verdict_words(row.verdict).tone == overall.tone for row in rows)
-    return Card(
-        name=words.statement_name(rows[0].id),
-        title=rows[0].title,
-        verdict=overall,
-        verdict_text=overall.label if agree == len(rows) else f"{overall.label} at {agree} of {len(rows)} stages",
-        rows=tuple(
-            (
-                words.stage_label(row.stage),
-                words.verdict_words(row.verdict),
-                row.verdict_text,
-                row.coverage.text("share"),
-                "n/a" if row.margin is None else signed(row.margin),
-            )
-            for row in rows
-        ),
-        parts=_parts(records),
-        worst=_worst(records),
-        notes=tuple(dict.fromkeys(note for record in records for note in record.get("notes") or [])),
-    )
-
-
-def _parts(records: Sequence[Record]) -> tuple[Part, ...]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for record in records:
-        for part in record.get("parts") or []:
-            groups.setdefault(part["name"], []).append(part)
-    return tuple(_part(name, parts) for name, parts in groups.items())
-
-
-def _part(name: str, parts: Sequence[Mapping[str, Any]]) -> Part:
-    margins = [part["margin"] for part in parts if part.get("margin") is not None]
-    met, tried = (sum(part["coverage"][key] for part in parts) for key in ("met", "tried"))
-    verdict = words.overall_verdict(part["verdict"] for part in parts)
-    coverage = Count(met, tried).text("share")
-    margin = signed(min(margins)) if margins else "n/a"
-    return Part(name.replace("_", " "), parts[0].get("text") or "", words.verdict_words(verdict), coverage, margin)
-
-
-def _worst(records: Sequence[Record]) -> str:
-    """Return the case with the smallest margin over all records, in words; empty where no record has one."""
-    known = [record for record in records if record.get("worst") and record.get("margin") is not None]
-    if not known:
-        return ""
-    record = min(known, key=lambda one: one["margin"])
-    where = [words.stage_phrase(record["stage"])] if record.get("stage") else []
-    where += [f"seed {record['seed']}"] if record.get("seed") is not None else []
-    case = ", ".join(f"{name} = {_scalar(value)}" for name, value in record["worst"].items())
-    return f"{case} ({', '.join(where)})" if where else case
 
 
 def _other_numbers(run: RunFolder) -> Iterator[Table]:

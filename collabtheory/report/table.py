@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from collabtheory.errors import InvalidInput
 from collabtheory.report.formats import Scalar, share, without_unit, write_scalar
+from collabtheory.report.words import count_words
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,14 @@ class Count:
     --------
     >>> Count(7, 65280).text("share"), Count(0, 0).text("share"), Count(3, 3).text("integer")
     ('0.011 % of 65,280', 'none tried', '3/3')
+    >>> Count(9, 9, "step").text("share"), Count(8, 9, "step").text("share")
+    ('9 steps', '8 of 9 steps')
     """
 
     met: int
     tried: int
+    noun: str = ""  # what is counted, where a share of it would say little
+    plural: str = ""
 
     @property
     def share(self) -> float | None:
@@ -65,6 +70,9 @@ class Count:
         """Return "k/n" (format ``integer``) or the share and the number tried (every other format)."""
         if not self.tried:
             return "none tried"
+        if self.noun:
+            counted = count_words(self.tried, self.noun, self.plural or None)
+            return counted if self.met == self.tried else f"{self.met:,} of {counted}"
         if form == "integer":
             return f"{self.met:,}/{self.tried:,}"
         return f"{share(self.met / self.tried)} of {self.tried:,}"
@@ -84,6 +92,7 @@ class Column:
     n: int | None = None
     spare: bool = False  # left out where there is little room
     group: bool = False  # a value equal to the one above is left blank where people read (never in CSV)
+    once: bool = False  # one value for all rows of a group: where people read, written in its first row only
 
     @property
     def heading(self) -> str:
@@ -168,5 +177,5 @@ def _blank(row: tuple[str, ...], above: tuple[str, ...] | None, columns: tuple[C
     for text, before, column in zip(row, above, columns, strict=True):
         # A group ends where a column to its left changes.
         repeats = repeats and text == before
-        cells.append("" if column.group and repeats else text)
+        cells.append("" if (column.group and repeats) or (column.once and row[0] == above[0]) else text)
     return tuple(cells)

@@ -47,7 +47,7 @@ def print_verdicts(
     console.print(Text(answer.answer, style=_STYLES[answer.tone] if console.is_terminal else ""))
     for sentence in (answer.tally, *answer.sentences):
         console.print(Text(sentence))
-    console.print(to_rich(verdict_table(opened), console.width))
+    console.print(to_rich(verdict_table(opened, brief=True), console.width))
     for table in coverage_tables(opened) if coverage else ():
         console.print(to_rich(table, console.width))
 

@@ -90,6 +90,10 @@ class _Reader:
             return None
         if name in ("frac", "tfrac", "dfrac"):
             return _fraction(self._argument(), self._argument())
+        if name == "binom":
+            return Atom(
+                Kind.ORDINARY, f"C({_written(self._argument())}, {_written(self._argument())})", open_ended=True
+            )
         if name == "sqrt":
             return Atom(Kind.ORDINARY, f"√{_as_factor(self._argument())}", open_ended=True)
         if name in ACCENTS:
@@ -103,7 +107,10 @@ class _Reader:
                 return Atom(Kind.ORDINARY, inner)
             # An expectation is written before what it is of.
             return Atom(Kind.ORDINARY, BLACKBOARD.get(inner, inner), open_ended=True)
-        return Atom(*SYMBOLS[name]) if name in SYMBOLS else Atom(Kind.ORDINARY, _known_letter(token))
+        if name in SYMBOLS:
+            return Atom(*SYMBOLS[name])
+        letter = _known_letter(token)
+        return Atom(Kind.ORDINARY, letter, open_ended=letter == token)
 
     def _with_scripts(self, atom: Atom) -> Atom:
         scripts: dict[str, str] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from collabtheory.errors import DataError
@@ -14,6 +15,7 @@ from collabtheory.report.words import (
     VERDICTS,
     enumerate_words,
     number_words,
+    overall_verdict,
     stage_label,
     statement_name,
     verdict_words,
@@ -22,7 +24,8 @@ from collabtheory.report.words import (
 from collabtheory.runs.folder import Record, RunFolder
 
 RADII = ("theorem_2_3", "aligned_radius")
-WITHOUT_MODEL = ("proof", "search", None)
+PROOF, SEARCH = "proof", "search"
+WITHOUT_MODEL = (PROOF, SEARCH, None)
 """What the stage of a record says where no model was involved."""
 
 
@@ -43,6 +46,17 @@ class Summary:
     coverage: Count
     margin: float | None
     controls: Count
+    parts: Count
+    """Parts that came out well, of all: steps of a proof, inequalities of a search, inequalities on data."""
+
+    @property
+    def scope(self) -> Count:
+        """How far it speaks: steps of a proof, inequalities that were searched, else cases that met the premise."""
+        if self.stage == PROOF:
+            return Count(self.parts.met, self.parts.tried, "step")
+        if self.stage == SEARCH:
+            return Count(self.parts.met, self.parts.tried, "search", "searches")
+        return self.coverage
 
     @property
     def verdict_text(self) -> str:
@@ -57,8 +71,27 @@ def summaries(run: RunFolder) -> tuple[Summary, ...]:
     return tuple(_summary(run, records) for records in _groups(run, run.claims).values())
 
 
-def verdict_table(run: RunFolder) -> Table:
-    """Return the main table: each statement at each stage with verdict, rigor, coverage, worst margin, controls."""
+def statement_verdict(rows: Sequence[Summary]) -> str:
+    """Return the verdict of a statement from its summaries.
+
+    What was checked on data decides: a proof says that the statement is true, not that it says anything here, and
+    vacuous is not passed. Without such a check, or where a proof or search went wrong, all of them count.
+    """
+    judged, others = on_data(rows), [row for row in rows if row.stage in WITHOUT_MODEL]
+    wrong = [row.verdict for row in others if verdict_words(row.verdict).tone == "bad"]
+    return overall_verdict([*(row.verdict for row in judged), *wrong])
+
+
+def on_data(rows: Sequence[Summary]) -> tuple[Summary, ...]:
+    """Return the summaries of checks with a model and data; all where there are none."""
+    return tuple(row for row in rows if row.stage not in WITHOUT_MODEL) or tuple(rows)
+
+
+def verdict_table(run: RunFolder, *, brief: bool = False) -> Table:
+    """Return the main table: each statement at each stage with verdict, rigor, coverage, worst margin, controls.
+
+    ``brief`` puts stages of training with the same verdict in one row: the smallest share and margin of them.
+    """
     columns = (
         Column("Statement", group=True),
         Column("Stage"),
@@ -66,25 +99,45 @@ def verdict_table(run: RunFolder) -> Table:
         Column("Rigor", spare=True),
         Column("Premise met", form="share", align="right"),
         Column("Worst margin", form="signed", align="right"),
-        Column("Controls", unit="caught", form="integer", align="right"),
+        Column("Controls", unit="caught", form="integer", align="right", once=True),
     )
-    rows = tuple(
-        (
-            statement_name(one.id),
-            stage_label(one.stage),
-            one.verdict_text,
-            one.rigor,
-            one.coverage,
-            one.margin,
-            one.controls if one.controls.tried else None,
-        )
-        for one in summaries(run)
-    )
+    rows: list[tuple[Cell, ...]] = []
+    by_statement = itertools.groupby(summaries(run), key=lambda one: one.id)
+    for statement, group in by_statement:
+        counted = distinct_caught(one for one in run.controls if one["id"] == statement)
+        for block in _blocks(run, list(group), brief):
+            rows.append((statement_name(statement), *_cells(run, block), counted if counted.tried else None))
     caption = (
         f"{_over_seeds(run)}: worst verdict, cases added up, smallest margin. "
         "Margins are relative; one below 0 is a violation."
     )
-    return Table("Verdicts", columns, rows, caption)
+    return Table("Verdicts", columns, tuple(rows), caption)
+
+
+def _blocks(run: RunFolder, rows: Sequence[Summary], brief: bool) -> Iterator[list[Summary]]:
+    """Yield the summaries of a statement, each alone or (brief) stages of training that say the same together."""
+    for key, block in itertools.groupby(
+        rows, key=lambda one: (one.stage in run.stages, one.verdict_text, one.rigor) if brief else one
+    ):
+        together = list(block)
+        if brief and isinstance(key, tuple) and not key[0]:
+            yield from ([one] for one in together)
+        else:
+            yield together
+
+
+def _cells(run: RunFolder, block: Sequence[Summary]) -> tuple[Cell, ...]:
+    first, last = block[0], block[-1]
+    stage = stage_label(first.stage)
+    if len(block) > 1:
+        stage = f"all {len(block)}" if len(block) == len(run.stages) else f"{stage} to {stage_label(last.stage)}"
+    margins = [one.margin for one in block if one.margin is not None]
+    # A step that is discharged has no margin.
+    margin: Cell = "" if first.stage == PROOF and first.parts.met == first.parts.tried else min(margins, default=None)
+    least = min((one.scope for one in block), key=lambda count: count.share or 0.0)
+    differ = len({one.scope.share for one in block}) > 1
+    scope: Cell = f"≥ {least.text('share')}" if differ else least
+    return stage, first.verdict_text, first.rigor, scope, margin
 
 
 def numbers_table(run: RunFolder, statement: str) -> Table:
@@ -197,6 +250,15 @@ def caught(controls: Iterable[Record]) -> Count:
     return Count(sum(flags), len(flags))
 
 
+def distinct_caught(controls: Iterable[Record]) -> Count:
+    """Return how many negative controls were caught wherever they ran, each counted once."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in controls:
+        groups.setdefault((record["id"], record.get("control_name") or "unnamed"), []).append(record)
+    everywhere = [all(record.get("caught") is True for record in own) for own in groups.values()]
+    return Count(sum(everywhere), len(everywhere))
+
+
 def mean_and_range(records: Sequence[Record], name: str, form: str | None = None) -> Estimate:
     """Return a named result over the seeds: the mean with the range; one record gives its own interval.
 
@@ -243,7 +305,17 @@ def _summary(run: RunFolder, records: list[Record]) -> Summary:
         ),
         margin=min(margins) if margins else None,
         controls=caught(controls),
+        parts=_parts_well(records),
     )
+
+
+def _parts_well(records: Sequence[Record]) -> Count:
+    """Count the parts by name; one comes out well where it does in every record."""
+    verdicts: dict[str, list[str]] = {}
+    for part in (part for record in records for part in record.get("parts") or []):
+        verdicts.setdefault(part["name"], []).append(part["verdict"])
+    well = [all(verdict_words(name).tone == "good" for name in found) for found in verdicts.values()]
+    return Count(sum(well), len(well))
 
 
 def _rigor_rank(rigor: str) -> int:
@@ -277,16 +349,21 @@ def _over_seeds(run: RunFolder) -> str:
 
 
 __all__ = [
+    "PROOF",
     "RADII",
+    "SEARCH",
     "Cell",
     "Summary",
     "all_tables",
     "caught",
     "controls_table",
     "coverage_tables",
+    "distinct_caught",
     "mean_and_range",
     "numbers_table",
+    "on_data",
     "statement_ids",
+    "statement_verdict",
     "summaries",
     "tightness_table",
     "verdict_table",

@@ -140,9 +140,11 @@ def statement_name(statement: str) -> str:
     --------
     >>> statement_name("theorem_2_3"), statement_name("aligned_radius"), statement_name("assumption_a1")
     ('Theorem 2.3', 'Aligned radius', 'Assumption A1')
+    >>> statement_name("beta_kl")
+    'Beta KL'
     """
     text = re.sub(r"(?<=\d)_(?=\d)", ".", statement).replace("_", " ").strip()
-    text = re.sub(r"\b[a-z](?=\d+$)", lambda match: match[0].upper(), text)
+    text = re.sub(r"\b[a-z](?=\d+$)|\bkl\b", lambda match: match[0].upper(), text)
     return f"{text[:1].upper()}{text[1:]}" or "unnamed"
 
 

@@ -57,6 +57,8 @@ FORMULAS = {
     r"r_{\mathrm{share}}": "r_share",
     r"\max_i \lVert W_i\rVert": "max_i ‖W_i‖",
     r"\tanh^2 s": "tanh² s",
+    r"\binom{n+1}{k}": "C(n + 1, k)",
+    # What is not known stays as it is.
     r"2\unheardof x": r"2\unheardof x",
 }
 RELATIONS = {r"\le": "≤", r"\ge": "≥", r"\ne": "≠", "=": "=", "<": "<", ">": ">", r"\sim": "∼", r"\in": "∈"}

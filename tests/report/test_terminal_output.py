@@ -12,7 +12,7 @@ def test_the_verdicts_fit_the_width_and_nothing_is_cut(run, width):
     assert "…" not in text
     assert "No counterexample" in text
     assert "Proposition" in text
-    assert text.count("1/1") == 2
+    assert text.count("1/1") == 5
 
 
 def test_rigor_is_shown_where_there_is_room(run):

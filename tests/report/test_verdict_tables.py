@@ -112,7 +112,7 @@ def test_the_headline_says_where_a_statement_is_silent_and_what_the_radius_cover
     assert "Theorem 2.3 says nothing after 3 epochs" in said
     assert f"After training, one user's step helps the other in {100 * row[-1].value:.1f} % of pairs" in said
     assert "vouches for no pair." in said
-    assert "All 26 negative controls" in said
+    assert "All 5 negative controls" in said
 
 
 def test_an_empty_run_says_that_nothing_was_checked(run_of):
