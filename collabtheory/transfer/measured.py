@@ -110,13 +110,19 @@ def tube_constants(
     return local, np.take_along_axis(certified, np.searchsorted(ladder, reach, side="left"), axis=1)
 
 
+NEAR = 0.02
+"""Pairs nearer than all but this share get radii of their own: they alone can be inside a small sharing radius."""
+
+
 def _ladder(reach: np.ndarray, n_radii: int) -> np.ndarray:
-    """Return increasing radii from 0 to the largest reach: quantiles of the positive ones, dense where pairs are near.
+    """Return increasing radii from 0 to the largest reach: geometric for the nearest pairs, then quantiles.
 
     Most pairs are about equally far apart; equal steps between the nearest and the farthest would serve few of them.
     """
-    positive = reach[reach > 0]
+    positive = np.sort(reach[reach > 0])
     if positive.size == 0:
         return np.zeros(1)
-    levels = np.linspace(0.0, 1.0, n_radii + 1)[1:] ** 2
-    return np.concatenate([[0.0], np.quantile(positive, levels, method="higher")])
+    n_near = n_radii // 2
+    near = np.geomspace(positive[0], np.quantile(positive, NEAR, method="higher"), n_near + 1)[1:]
+    levels = np.linspace(0.0, 1.0, n_radii - n_near + 1)[1:] ** 2
+    return np.unique(np.concatenate([[0.0], near, np.quantile(positive, levels, method="higher")]))
