@@ -510,7 +510,7 @@ def sharing(subject: Subject) -> Evidence:
             _moved_codes(subject),
             order,
             first_order,
-            steps,
+            *steps,
             *radius_parts(pairs, "sharing_radius", subject),
         ),
         numbers={
@@ -565,8 +565,10 @@ def _mismatch_forms(subject: Subject) -> tuple[Part, dict[str, Number]]:
     }
 
 
-def _step_ranges(subject: Subject) -> tuple[Part, dict[str, Number]]:
+def _step_ranges(subject: Subject) -> tuple[tuple[Part, ...], dict[str, Number]]:
     """Check that loss falls within the range of steps, Lambda seen at a few points, on pairs that help each other."""
+    if subject.kernels.path != "outer_product":
+        return (), {}  # second derivatives along a step have a closed form for chains of dense layers only
     chosen = _helping_pairs(subject.pairs)
     i, j = (np.searchsorted(subject.users, chosen[name].to_numpy()) for name in ("u", "v"))
     product, length = chosen["inner_product"].to_numpy(), chosen["gradient_norm_v"].to_numpy()
@@ -589,7 +591,7 @@ def _step_ranges(subject: Subject) -> tuple[Part, dict[str, Number]]:
         tolerance=0.0,
         scale=most,
     )
-    return part, {
+    return (part,), {
         "step_range": spread(end, "end of the range of steps for pairs that help (heuristic)"),
         "step_curvature": spread(curvature, "Lambda, the largest second derivative seen on those steps"),
     }
