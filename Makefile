@@ -9,6 +9,7 @@
 #   make test         set up .venv (first time only) and run the tests.
 #   make test-slow    the tests that take minutes, too.
 #   make benchmark    speed against autograd and against the machine's limit.
+#   make docs         the documentation: docs/_build/index.html.
 #   make check        formatting, lint and types.
 #   make doctor       is this installation fine?
 #   make clean        remove .venv and caches (never your runs).
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test test-slow benchmark check doctor clean
+.PHONY: help verify test test-slow benchmark docs check doctor clean
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -41,6 +42,10 @@ $(VENV)/installed-dev: $(VENV)/installed-tests
 	$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
 
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
 verify: $(VENV)/installed
 	$(BIN)/collabtheory verify $(ARGS)
 
@@ -53,6 +58,10 @@ test-slow: $(VENV)/installed-tests
 benchmark: $(VENV)/installed-tests
 	$(BIN)/python -m pytest -m benchmark -s $(ARGS)
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,4 +71,4 @@ doctor: $(VENV)/installed
 	$(BIN)/collabtheory doctor
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) docs/_build docs/statements .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
