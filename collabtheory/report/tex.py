@@ -24,6 +24,8 @@ _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?")
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|\d+(?:\.\d+)?|'+|\s+|.", re.DOTALL)
 _PRIMES = {2: "″", 3: "‴"}
 _BARS = ("|", r"\|", r"\Vert", r"\vert")
+_BRACKETS_OPEN = ("(", "[", "{", r"\{", r"\langle")
+_BRACKETS_CLOSE = (")", "]", "}", r"\}", r"\rangle")
 _COMPOUND = (Kind.OPERATOR, Kind.SIGN, Kind.RELATION, Kind.PUNCTUATION)
 _STARTS_A_TERM = (*_COMPOUND, Kind.OPEN, Kind.OPEN_BAR, Kind.SLASH, Kind.LARGE)
 
@@ -76,7 +78,7 @@ class _Reader:
             atom = self._atom(token)
             if atom is not None:
                 before = found[-1] if found else None
-                atom = _in_context(atom, token, before, (self._peek() or "").isspace(), open_bars)
+                atom = _in_context(atom, token, before, self._closes_later(token), open_bars)
                 found.append(self._with_scripts(atom))
         return found
 
@@ -150,6 +152,17 @@ class _Reader:
         kind = Kind.FUNCTION if name.startswith("operatorname") else Kind.ORDINARY
         return Atom(kind, "".join(letters).strip(), open_ended=True)
 
+    def _closes_later(self, bar: str) -> bool:
+        """Return whether the same bar comes again before the brackets around this one are closed."""
+        depth = 0
+        for token in self.tokens[self.position :]:
+            depth += (token in _BRACKETS_OPEN) - (token in _BRACKETS_CLOSE)
+            if depth < 0:
+                return False
+            if token == bar and depth == 0:
+                return True
+        return False
+
     def _peek(self) -> str | None:
         return self.tokens[self.position] if self.position < len(self.tokens) else None
 
@@ -164,7 +177,7 @@ class _Reader:
         return token or ""
 
 
-def _in_context(atom: Atom, token: str, before: Atom | None, space_follows: bool, open_bars: list[str]) -> Atom:
+def _in_context(atom: Atom, token: str, before: Atom | None, closes_later: bool, open_bars: list[str]) -> Atom:
     """Settle what only the surroundings tell: which signs have no left side, which bars open and which close."""
     if atom.kind is Kind.OPERATOR and (before is None or before.kind in _STARTS_A_TERM):
         return replace(atom, kind=Kind.SIGN)
@@ -173,8 +186,8 @@ def _in_context(atom: Atom, token: str, before: Atom | None, space_follows: bool
     if token in open_bars:
         open_bars.remove(token)
         return replace(atom, kind=Kind.CLOSE_BAR)
-    if token == "|" and before is not None and before.spaced and space_follows:
-        return replace(atom, kind=Kind.RELATION)  # "given"
+    if not closes_later:
+        return replace(atom, kind=Kind.RELATION)  # "given", or between the arguments of a divergence
     open_bars.append(token)
     return atom
 

@@ -44,6 +44,8 @@ FORMULAS = {
     r"\|a\| \|b\|": "‖a‖ ‖b‖",
     r"r = |d_u - d_v|": "r = |d_u - d_v|",
     r"P(a | b)": "P(a | b)",
+    r"q(z|x) + |x|": "q(z | x) + |x|",
+    r"KL(x\|p) \ge KL(y\|p)": "KL(x ‖ p) ≥ KL(y ‖ p)",
     r"\left(\frac{a}{b}\right)^2": "(a/b)²",
     r"\{q_u > s\} \cap \{q_v > t\}": "{q_u > s} ∩ {q_v > t}",
     r"\langle a,b\rangle^2": "⟨a, b⟩²",
