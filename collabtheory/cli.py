@@ -118,7 +118,7 @@ def list_statements(checks: ChecksOption = None) -> None:
     from collabtheory.claims.discovery import discover
 
     for file in discover(checks):
-        controls = ", ".join(check.control for check in file.checks if check.control)
+        controls = ", ".join(dict.fromkeys(check.control for check in file.checks if check.control))
         typer.echo(f"{file.identifier:<20} {file.statement.title}\n{'':20} controls: {controls}")
 
 

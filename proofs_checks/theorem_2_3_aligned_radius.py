@@ -9,12 +9,24 @@ import numpy as np
 import pandas as pd
 import sympy
 
-from collabtheory.claims import Evidence, Inequality, Number, Part, Statement, Step, Subject, at_most, check
+from collabtheory.claims import (
+    Evidence,
+    Inequality,
+    Number,
+    Part,
+    Statement,
+    Step,
+    Subject,
+    at_most,
+    check,
+    negative_control,
+)
 from collabtheory.claims.pair_checks import (
     PAIR_AXES,
     PAIR_VARIABLES,
     lipschitz_term,
     pair_cases,
+    pairs_at_shared_codes,
     radius_parts,
     small_pair,
 )
@@ -246,6 +258,23 @@ def aligned(subject: Subject) -> Evidence:
         notes=("Domination is checked against the certified sharing radius with the contents' roles exchanged.",),
         principal="radius",
     )
+
+
+@negative_control(
+    ALIGNED_RADIUS, "norms_for_alignment", "the product of norms in place of the inner product a", stages="none"
+)
+def norms_for_alignment(subject: Subject) -> Evidence:
+    """Refute the radius with ||g_u|| ||E G(x_v,.)|| where users of opposed contents share one user's codes."""
+    pairs = pairs_at_shared_codes(subject.rng("shared codes"))
+    return Evidence(parts=radius_parts(pairs.assign(aligned_radius=pairs["gradient_norm_v"]), "aligned_radius"))
+
+
+@negative_control(ALIGNED_RADIUS, "own_content", "u's own content in place of v's in the alignment", stages="none")
+def own_content(subject: Subject) -> Evidence:
+    """Refute <g_u,g_v> >= ||g_u||^2 - L_dir W_1, which forgets that the contents differ, at shared codes."""
+    pairs = pairs_at_shared_codes(subject.rng("shared codes"))
+    forgetful = pairs.assign(alignment=pairs["gradient_norm_u"] ** 2, directional_lipschitz_upper=1.0)
+    return Evidence(parts=(_lower_bound(forgetful),))
 
 
 def _lower_bound(pairs: pd.DataFrame) -> Part:

@@ -31,6 +31,7 @@ from collabtheory.claims.pair_checks import (
     SMALLEST,
     lipschitz_term,
     pair_cases,
+    pairs_at_shared_codes,
     radius_parts,
     small_pair,
 )
@@ -535,6 +536,13 @@ def sharing(subject: Subject) -> Evidence:
         ),
         principal="radius",
     )
+
+
+@negative_control(THEOREM_2_3, "drop_content_mismatch", "the penalty without Dx", stages="none")
+def drop_content_mismatch(subject: Subject) -> Evidence:
+    """Refute ||g_u - g_v|| <= L W_1 where users of opposed contents share one user's codes, so that W_1 = 0."""
+    pairs = pairs_at_shared_codes(subject.rng("shared codes"))
+    return Evidence(parts=_penalty_parts(pairs.assign(content_mismatch=0.0, lipschitz_upper=1.0)))
 
 
 @negative_control(THEOREM_2_3, "wrong_first_order_term", "nine tenths of the first-order term", stages="every")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -613,8 +614,10 @@ def _paid_at_codes(
     rng = subject.rng("decoder")
     codes = np.concatenate([one.sample(CODES, rng, noise="independent") for one in (p, q)], axis=1)
     weight = special.expit(log_ratio(p, q, codes))
+    # A model of the user's own may be in float32; verdicts are not.
+    decoder = copy.deepcopy(subject.recommender.decoder).double()
     with torch.no_grad():
-        logits = subject.recommender.decoder(torch.from_numpy(codes))
+        logits = decoder(torch.from_numpy(codes))
     family, matrix = get_likelihood(likelihood), subject.interactions.matrix
     paid = np.zeros(weight.shape)
     for name, share in (("u", weight), ("v", 1 - weight)):

@@ -93,7 +93,7 @@ def load_statement(path: Path) -> StatementFile:
     if len(statements) != 1:
         raise InvalidInput(f"{path}: must hold the checks of exactly one statement; it has {sorted(statements)}")
     statement = next(iter(statements.values()))
-    checks = (*_proof(statement), *_searches(statement, inequalities, written), *written)
+    checks = (*_proof(statement), *_searches(statement, inequalities), *written)
     if not any(item.control for item in checks) or all(item.control for item in checks):
         raise InvalidInput(
             f"{path}: needs at least one check and one negative control; a check that cannot fail proves nothing"
@@ -105,20 +105,15 @@ def _proof(statement: Statement) -> tuple[Check, ...]:
     return (Check(statement, proof_evidence(statement), "none", label="proof"),) if statement.steps else ()
 
 
-def _searches(
-    statement: Statement, inequalities: tuple[Inequality, ...], written: tuple[Check, ...]
-) -> tuple[Check, ...]:
+def _searches(statement: Statement, inequalities: tuple[Inequality, ...]) -> tuple[Check, ...]:
     """Return the searches that inequalities bring along: one for the true ones, one for each false twin.
 
-    A twin that is also written out as a control of its own keeps that one; it can still be attacked.
+    A control that is also written out runs in both forms: on data, and on explicit cases.
     """
     true = tuple(one for one in inequalities if one.control is None)
+    twins = [one for one in inequalities if one.control is not None]
     checks = [Check(statement, search_evidence(true), "none", label="search")] if true else []
-    named = {check.control for check in written}
-    for twin in inequalities:
-        if twin.control and twin.control not in named:
-            checks.append(Check(statement, search_evidence((twin,)), "none", twin.control, twin.change))
-    return tuple(checks)
+    return (*checks, *(Check(statement, search_evidence((one,)), "none", one.control, one.change) for one in twins))
 
 
 def select(files: Iterable[StatementFile], identifiers: Iterable[str]) -> tuple[StatementFile, ...]:

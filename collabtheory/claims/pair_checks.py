@@ -118,3 +118,40 @@ def small_pair(
     decoder = SmallDecoder(first, first_bias, second, second_bias)
     name = FAMILIES[int(float(likelihood))]
     return SmallPair(decoder, name, content_u, content_v, codes, codes + distance * shift)
+
+
+def pairs_at_shared_codes(rng: np.random.Generator, n_users: int = 12) -> pd.DataFrame:
+    """Measure users of opposed contents on a small random decoder with one set of codes: W_1 = 0, contents differ.
+
+    Here the transfer penalty is the content mismatch alone, so a statement that forgets contents is false, whatever
+    data the run is about.
+    """
+    import torch
+    from torch import nn
+
+    from collabtheory.transfer import TransferKernels, transport_cost
+
+    decoder = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 8)).double()
+    for parameter in decoder.parameters():
+        # Small weights, near-equal probabilities: opposed contents then pull in opposite directions.
+        parameter.data = torch.from_numpy(0.2 * rng.standard_normal(tuple(parameter.shape)))
+    contents = np.kron(np.eye(2), np.ones((n_users // 2, 4)))
+    contents[np.arange(n_users), rng.integers(0, 8, n_users)] = 1.0
+    codes = np.repeat(rng.standard_normal((1, 3, 2)), n_users, axis=0)
+    kernels = TransferKernels(decoder, "multinomial", contents, codes)
+    i, j = np.nonzero(~np.eye(n_users, dtype=bool))
+    norms = np.asarray(kernels.gradient_norms())
+    return pd.DataFrame(
+        {
+            "u": i,
+            "v": j,
+            "input_distance": np.abs(contents[i] - contents[j]).sum(1),
+            "gradient_norm_u": norms[i],
+            "gradient_norm_v": norms[j],
+            "inner_product": np.asarray(kernels.gradient_gram())[i, j],
+            "gradient_gap": np.asarray(kernels.gradient_gap())[i, j],
+            "loss_change": np.asarray(kernels.step_loss_change(1e-4))[i, j],
+            "learning_rate": 1e-4,
+            "transport_cost": np.asarray(transport_cost(codes))[i, j],
+        }
+    )

@@ -45,8 +45,10 @@ def explain_statement(
     yield from _listed("Assumptions", statement.assumptions)
     yield from _proof(file, on_slow or _to_stderr, patience)
     yield from _listed("Inequalities that can be attacked", _inequalities(file))
-    changes = dict.fromkeys(f"{check.control}: {check.change}" for check in file.checks if check.control)
-    yield from _listed("Negative controls (each must come out violated)", tuple(changes))
+    # A control in two forms, on data and on explicit cases, is one control.
+    changes = {check.control: check.change for check in file.checks if check.control}
+    listed = tuple(f"{control}: {change}" for control, change in changes.items())
+    yield from _listed("Negative controls (each must come out violated)", listed)
     yield from _listed("What it does not say", statement.limits)
     if file.inequalities:
         yield f"\n`collabtheory attack {statement.identifier}` looks for counterexamples."

@@ -141,7 +141,7 @@ def test_a_folder_that_is_no_run_is_neither_written_nor_emptied(run, tmp_path):
     ("name", "sets"),
     [
         ("equal", {u: range(8) for u in range(12)}),
-        ("alike", {u: [i for i in range(10) if i != u % 10] for u in range(12)}),
+        pytest.param("alike", {u: [i for i in range(10) if i != u % 10] for u in range(12)}, marks=pytest.mark.slow),
         ("three", {0: range(6), 1: range(1, 7), 2: [0, 1, 2, 3, 4, 7]}),
     ],
 )
