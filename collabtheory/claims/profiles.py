@@ -57,7 +57,7 @@ _STAGES = (0, 1, 3, 10)
 PROFILES: dict[str, Profile] = {
     "quick": Profile(
         model=_SMALL,
-        training=TrainingSpec(epochs=80, batch_size=100, snapshots=_STAGES),
+        training=TrainingSpec(epochs=60, batch_size=100, snapshots=(0, 3)),
         pairs=PairSpec(random_users=96, near_users=32, tube_radii=7),
         ladder=LadderSpec(
             training=TrainingSpec(epochs=15, batch_size=100, learning_rate=3e-3, annealing=0.3),

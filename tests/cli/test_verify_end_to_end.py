@@ -60,7 +60,7 @@ def test_every_record_has_what_readers_rely_on(finished):
 
 def test_theorem_2_3_is_checked_at_every_stage_with_its_figures(finished):
     found = {r["stage"]: r for r in records(finished) if r["id"] == "theorem_2_3" and not r["control"] and r["model"]}
-    assert {"initial", "epoch_1", "epoch_3", "epoch_10", "trained"} == set(found)
+    assert {"initial", "epoch_3", "trained"} == set(found)
     for record in found.values():
         assert record["verdict"] in ("holds", "vacuous")
         for name in (
@@ -218,7 +218,7 @@ def test_another_run_in_the_same_folder_leaves_no_stale_results(tmp_path):
 
 def test_the_trained_stage_is_the_best_epoch_at_the_full_kl_weight(finished):
     history = [json.loads(line) for line in (finished / "training" / "seed-0.jsonl").read_text().splitlines()]
-    full = [epoch for epoch in history if epoch["epoch"] >= 40]
+    full = [epoch for epoch in history if epoch["epoch"] >= 30]
     best = max(full, key=lambda epoch: epoch["validation_ndcg"])["epoch"]
     assert RunFolder(finished).saved_epochs(0)["trained"] == best
     weights = {path.stem: path.read_bytes() for path in (finished / "models" / "seed-0").glob("*.safetensors")}
