@@ -71,9 +71,12 @@ def to_rich(table: Table, width: int = WIDEST) -> Padding:
     for j in shown:
         column = table.columns[j]
         right = column.align == "right"
-        cells = [column.label, *(row[j] for row in grid)]
+        cells = [row[j] for row in grid]
+        # A heading never makes a column of numbers wider than its numbers and its own words.
+        label = "\n".join(column.label.split()) if right and len(column.label) > max(map(len, cells)) else column.label
+        cells = [label, *cells]
         made.add_column(
-            Text(column.label),
+            Text(label),
             justify="right" if right else "left",
             overflow="fold",
             no_wrap=right,

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collabtheory.errors import DataError
 from collabtheory.report.table import Cell, Column, Count, Estimate, Table
@@ -216,12 +216,22 @@ def tightness_table(run: RunFolder) -> Table:
         for name in dict.fromkeys(name for record in own for name in _tightness_names(record)):
             label = next(record["numbers"][name]["label"] for record in own if name in record["numbers"])
             by_stage = ([record for record in own if record["stage"] == stage] for stage in order)
-            cells = (mean_and_range(found, name, "number") if found else None for found in by_stage)
+            cells = (_tightness(found, name) for found in by_stage)
             rows.append((statement_name(statement), label, *cells))
     one = "median over the cases with the interval that holds 90 % of them"
-    several = "mean over the seeds of the median over the cases, with the range over the seeds"
+    several = "mean over the seeds of the median over the cases; in brackets, what holds 90 % of the cases in every seed"
     caption = f"{_over_seeds(run)}: {one if len(run.seeds) <= 1 else several}."
     return Table("Tightness of the bounds", columns, tuple(rows), caption)
+
+
+def _tightness(records: Sequence[Record], name: str) -> Estimate | None:
+    """Return the mean over seeds of a median, with the widest of the seeds' own intervals; None without a record."""
+    mean = mean_and_range(records, name, "number")
+    entries = [record["numbers"][name] for record in records if name in record["numbers"]]
+    ends = [(entry["low"], entry["high"]) for entry in entries if entry.get("low") is not None]
+    if not entries or mean.value is None:
+        return None
+    return replace(mean, low=min(low for low, _ in ends), high=max(high for _, high in ends)) if ends else mean
 
 
 def _tightness_names(record: Record) -> list[str]:
