@@ -21,7 +21,7 @@ from collabtheory.claims.verdict import Verdict
 from collabtheory.data import Interactions
 from collabtheory.errors import InvalidInput
 from collabtheory.models.recommender import Recommender
-from collabtheory.runs.engine import Event, execute
+from collabtheory.runs.engine import Event, Pool, execute
 from collabtheory.runs.files import write_atomically
 from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
 from collabtheory.runs.store import Store, exclusive
@@ -68,6 +68,7 @@ def verify(
     checkpoint: Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
+    pool: Pool | None = None,
 ) -> Outcome:
     """Check statements on a data set and write the run folder.
 
@@ -89,6 +90,8 @@ def verify(
         Check this model instead of training.
     on_event, on_plan
         Called with progress, and once with the plan.
+    pool
+        Workers that were started earlier, in place of ``jobs`` new ones.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def verify(
         )  # fmt: skip
         on_plan(plan)
         forget_broken(plan.checks, store)
-        execute(plan.tasks, store, jobs=jobs, on_event=on_event)
+        execute(plan.tasks, store, jobs=jobs, on_event=on_event, pool=pool)
         publish_files(folder, plan, store)
         lines = [
             line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()

@@ -219,7 +219,9 @@ def tightness_table(run: RunFolder) -> Table:
             cells = (_tightness(found, name) for found in by_stage)
             rows.append((statement_name(statement), label, *cells))
     one = "median over the cases with the interval that holds 90 % of them"
-    several = "mean over the seeds of the median over the cases; in brackets, what holds 90 % of the cases in every seed"
+    several = (
+        "mean over the seeds of the median over the cases; in brackets, what holds 90 % of the cases in every seed"
+    )
     caption = f"{_over_seeds(run)}: {one if len(run.seeds) <= 1 else several}."
     return Table("Tightness of the bounds", columns, tuple(rows), caption)
 

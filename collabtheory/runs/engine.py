@@ -5,6 +5,7 @@ Each worker computes with one thread, whatever the number of workers, so that no
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import queue
@@ -42,6 +43,7 @@ def execute(
     *,
     jobs: int = 1,
     on_event: Callable[[Event], None] = lambda event: None,
+    pool: Pool | None = None,
 ) -> dict[Task, Path]:
     """Run the tasks and all that they need, skipping what the store already holds.
 
@@ -55,6 +57,8 @@ def execute(
         Worker processes, at least 1.
     on_event
         Called in this process for progress.
+    pool
+        A pool that was started earlier, in place of one with ``jobs`` workers.
 
     Returns
     -------
@@ -66,9 +70,11 @@ def execute(
     for task in order:
         if store.has(task):
             on_event(Event(task, 1.0, reused=True))
-    if missing:
-        with Pool(jobs) as pool:
-            _run(missing, store, pool, on_event)
+    if missing and pool is not None:
+        _run(missing, store, pool, on_event)
+    elif missing:
+        with Pool(jobs) as own:
+            _run(missing, store, own, on_event)
     return {task: store.path(task) for task in order}
 
 
@@ -84,13 +90,20 @@ class Pool:
             jobs, mp_context=context, initializer=_start_worker, initargs=(self.messages, os.getpid())
         )
 
+        self.jobs = jobs
+
     def __enter__(self) -> Pool:
         return self
 
+    def warm(self, *modules: str) -> None:
+        """Start the workers and let them import what tasks will need, while this process does the same."""
+        for _ in range(self.jobs):
+            self.executor.submit(_import, modules)
+
     def __exit__(self, kind: object, *rest: object) -> None:
-        if kind is not None:
-            for process in list(getattr(self.executor, "_processes", {}).values()):
-                process.terminate()
+        # Results are complete or absent, so there is nothing to wait for, neither after an error nor for a late import.
+        for process in list(getattr(self.executor, "_processes", {}).values()):
+            process.terminate()
         self.executor.shutdown(wait=True, cancel_futures=True)
 
 
@@ -145,6 +158,11 @@ _messages: Any = None
 
 def _reporter(key: str) -> Callable[[float], None]:
     return (lambda share: _messages.put((key, share))) if _messages is not None else (lambda share: None)
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    for module in modules:
+        importlib.import_module(module)
 
 
 def _start_worker(messages: Any, parent: int) -> None:
