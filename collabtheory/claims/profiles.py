@@ -58,7 +58,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         model=_SMALL,
         training=TrainingSpec(epochs=60, batch_size=100, snapshots=(0, 3)),
-        pairs=PairSpec(random_users=80, near_users=24, tube_radii=7),
+        pairs=PairSpec(random_users=96, near_users=32, tube_radii=7),
         ladder=LadderSpec(
             training=TrainingSpec(epochs=15, batch_size=100, learning_rate=3e-3, annealing=0.3),
             beta=(0.2, 1.0, 5.0),

@@ -146,6 +146,8 @@ def numbers_table(run: RunFolder, statement: str) -> Table:
     With one seed, the interval is the one that the record gives. Raises DataError if the statement was not checked.
     """
     groups = {key[1]: records for key, records in _groups(run, run.claims).items() if key[0] == statement}
+    # Proof and search have no named results; a column of blanks would say that something is missing.
+    groups = {stage: records for stage, records in groups.items() if _number_names(records)} or groups
     if not groups:
         raise DataError(f"{run.path} has no record of {statement}; it has {', '.join(statement_ids(run)) or 'none'}")
     everything = [record for records in groups.values() for record in records]
