@@ -37,6 +37,7 @@ from collabtheory.latent import (
     contraction,
     decompose_kl,
     kl_per_unit,
+    w2,
     w2_to_prior,
 )
 from collabtheory.latent.enclosed_kl import enclosed_decomposition
@@ -388,7 +389,7 @@ def certified(subject: Subject) -> Evidence:
 @check(BETA_KL, stages="every")
 def on_posteriors(subject: Subject) -> Evidence:
     """Check (b) on every user and every pair, and (a) on two independent sets of draws."""
-    users, pairs = np.arange(subject.posterior.n_users), subject.pairs
+    pairs = subject.pairs
     reach = np.sqrt(2 * kl_per_unit(subject.posterior).sum(1))
     to_prior, distance = np.asarray(w2_to_prior(subject.posterior)), pairs["w2"].to_numpy()
     bound = reach[pairs["u"].to_numpy()] + reach[pairs["v"].to_numpy()]
@@ -403,8 +404,7 @@ def on_posteriors(subject: Subject) -> Evidence:
                 )
                 for posterior in ([] if masked is None else [masked])
             ),
-            at_most("talagrand", "W_2(q_u, p) <= sqrt(2 KL_u)", to_prior, reach, cases={"user": users}),
-            at_most("pairs", "W_2(q_u, q_v) <= sqrt(2 KL_u) + sqrt(2 KL_v)", distance, bound, cases=pair_cases(pairs)),
+            *_bound_parts(to_prior, reach, distance, bound, pair_cases(pairs)),
         ),
         principal="pairs",
         numbers={
@@ -417,6 +417,18 @@ def on_posteriors(subject: Subject) -> Evidence:
         },
         notes=("Both terms of (a) are estimated on different draws; on the same ones the identity would be trivial.",),
     )
+
+
+@negative_control(BETA_KL, "root_of_kl", "sqrt(KL) in place of sqrt(2 KL)", stages="none")
+def root_of_kl(subject: Subject) -> Evidence:
+    """Refute both bounds where they are attained: posteriors of the prior's width, moved in opposite directions."""
+    mu = 2.0 * np.concatenate([np.eye(3), -np.eye(3)])
+    posterior = DiagonalGaussian(mu, np.ones_like(mu))
+    reach = np.sqrt(kl_per_unit(posterior).sum(1))
+    u, v = np.arange(3), np.arange(3, 6)
+    distance = np.asarray(w2(posterior[u], posterior[v]))
+    to_prior = np.asarray(w2_to_prior(posterior))
+    return Evidence(parts=_bound_parts(to_prior, reach, distance, reach[u] + reach[v], {"u": u, "v": v}))
 
 
 @check(BETA_KL, stages="ladder")
@@ -467,6 +479,17 @@ def aggregate_forgotten(subject: Subject) -> Evidence:
     split = decompose_kl(moved, rng=subject.rng("moved"))
     without = KLDecomposition(split.rate, split.information, type(split.aggregate)(0.0, split.aggregate.standard_error))
     return Evidence(parts=(_split_part("decomposition", "users moved off the prior", without, len(mu)),))
+
+
+def _bound_parts(
+    to_prior: np.ndarray, reach: np.ndarray, distance: np.ndarray, bound: np.ndarray, pairs: dict[str, np.ndarray]
+) -> tuple[Part, Part]:
+    """Return the comparison of every user with the prior, and that of every pair."""
+    users = {"user": np.arange(len(reach))}
+    return (
+        at_most("talagrand", "W_2(q_u, p) <= sqrt(2 KL_u)", to_prior, reach, cases=users),
+        at_most("pairs", "W_2(q_u, q_v) <= sqrt(2 KL_u) + sqrt(2 KL_v)", distance, bound, cases=pairs),
+    )
 
 
 def _below(values: np.ndarray, most: str, cases: str) -> Finding:
