@@ -50,10 +50,10 @@ verify: $(VENV)/installed
 	$(BIN)/collabtheory verify $(ARGS)
 
 test: $(VENV)/installed-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not benchmark" -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not benchmark" -n 2 --dist loadgroup $(ARGS)
 
 test-slow: $(VENV)/installed-tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadgroup $(ARGS)
 
 benchmark: $(VENV)/installed-tests
 	$(BIN)/python -m pytest -m benchmark -s $(ARGS)

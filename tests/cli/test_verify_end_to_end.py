@@ -45,6 +45,7 @@ def everything(tmp_path_factory):
     return folder
 
 
+@pytest.mark.xdist_group("finished")
 def test_the_run_folder_is_complete(finished):
     for name in ("claims.jsonl", "junit.xml", "report.html", "run.json", "times.json"):
         assert (finished / name).stat().st_size > 0
@@ -52,12 +53,14 @@ def test_the_run_folder_is_complete(finished):
         assert any((finished / folder).rglob("*.*"))
 
 
+@pytest.mark.xdist_group("finished")
 def test_every_record_has_what_readers_rely_on(finished):
     for record in records(finished):
         assert {"id", "verdict", "rigor", "coverage", "margin", "control", "stage", "seed"} <= set(record)
         assert 0 <= record["coverage"]["met"] <= record["coverage"]["tried"]
 
 
+@pytest.mark.xdist_group("finished")
 def test_theorem_2_3_is_checked_at_every_stage_with_its_figures(finished):
     found = {r["stage"]: r for r in records(finished) if r["id"] == "theorem_2_3" and not r["control"] and r["model"]}
     assert {"initial", "epoch_3", "trained"} == set(found)
@@ -75,6 +78,7 @@ def test_theorem_2_3_is_checked_at_every_stage_with_its_figures(finished):
         assert record["numbers"]["first_order_slope"]["value"] == pytest.approx(2.0, abs=0.05)
 
 
+@pytest.mark.xdist_group("everything")
 def test_every_negative_control_is_caught(everything):
     controls = [record for record in records(everything) if record["control"]]
     assert {record["id"] for record in controls} == {record["id"] for record in records(everything)}
@@ -82,6 +86,7 @@ def test_every_negative_control_is_caught(everything):
     assert all(record["caught"] and record["verdict"] == "violated" for record in controls)
 
 
+@pytest.mark.xdist_group("everything")
 def test_every_twin_leaves_a_counterexample_that_can_be_replayed(everything):
     saved = sorted((everything / "counterexamples").glob("*.json"))
     assert len(saved) >= 20
@@ -91,6 +96,7 @@ def test_every_twin_leaves_a_counterexample_that_can_be_replayed(everything):
         assert (content["statement"], content["control"]) in controls
 
 
+@pytest.mark.xdist_group("finished")
 def test_nothing_is_computed_twice(finished):
     steps = (finished / "store" / "steps.jsonl").read_text()
     before = (finished / "claims.jsonl").read_bytes()
@@ -99,11 +105,13 @@ def test_nothing_is_computed_twice(finished):
     assert (finished / "claims.jsonl").read_bytes() == before
 
 
+@pytest.mark.xdist_group("finished")
 def test_results_do_not_depend_on_the_number_of_workers(finished, tmp_path):
     assert verify(tmp_path / "one", *SOME, "--jobs", "1").returncode == 0
     assert (tmp_path / "one" / "claims.jsonl").read_bytes() == (finished / "claims.jsonl").read_bytes()
 
 
+@pytest.mark.xdist_group("finished")
 def test_after_a_kill_the_same_command_finishes_with_the_same_bytes(finished, tmp_path):
     folder = tmp_path / "killed"
     process = subprocess.Popen([*COMMAND, *SOME, "--out", str(folder)], start_new_session=True)
@@ -216,6 +224,7 @@ def test_another_run_in_the_same_folder_leaves_no_stale_results(tmp_path):
     assert {record["seed"] for record in records(folder)} == {0}
 
 
+@pytest.mark.xdist_group("finished")
 def test_the_trained_stage_is_the_best_epoch_at_the_full_kl_weight(finished):
     history = [json.loads(line) for line in (finished / "training" / "seed-0.jsonl").read_text().splitlines()]
     full = [epoch for epoch in history if epoch["epoch"] >= 30]
