@@ -294,11 +294,7 @@ def _counted(contents: Any, d: int, rank: int | None) -> Comparison:
 @check(ANCHOR_MEMORY, stages="last")
 def on_contents(subject: Subject) -> Evidence:
     """Move the centroids of real item sets by smaller tables of the model's anchors (or random ones)."""
-    anchors = subject.recommender.item_anchors
-    if anchors is None:
-        d = subject.posterior.n_dimensions
-        anchors = subject.rng("anchors").standard_normal((subject.interactions.n_items, d))
-    return _moved_on_data(subject, anchors)
+    return _moved_on_data(subject, subject.anchors())
 
 
 @check(ANCHOR_MEMORY, stages="ladder")

@@ -151,12 +151,8 @@ def on_posteriors(subject: Subject) -> Evidence:
 
 def _sample(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return rows, posterior, contents and anchors of some users that have items."""
-    eligible = np.flatnonzero(subject.interactions.sizes > 0)
-    rows = np.sort(subject.rng("users").permutation(eligible)[:USERS])
+    rows, anchors = subject.users_with_items(USERS), subject.anchors()
     mu, sigma = subject.posterior[rows].numpy()
-    anchors = subject.recommender.item_anchors
-    if anchors is None:
-        anchors = subject.rng("anchors").standard_normal((subject.interactions.n_items, mu.shape[1]))
     contents = subject.interactions.matrix[rows].toarray().astype(np.float64)
     return rows, mu, sigma, contents, anchors
 

@@ -421,12 +421,9 @@ def on_learned_anchors(subject: Subject) -> Evidence:
 
 def _measured(subject: Subject, recommender: Recommender) -> Evidence:
     data = subject.interactions
-    rows = np.sort(subject.rng("users").permutation(np.flatnonzero(data.sizes > 0))[:USERS])
+    rows, anchors = subject.users_with_items(USERS), subject.anchors(recommender)
     posterior = recommender.posterior(data.matrix[rows])
     mu, sigma = (torch.from_numpy(part) for part in posterior.numpy())
-    anchors = recommender.item_anchors
-    if anchors is None:
-        anchors = subject.rng("anchors").standard_normal((data.n_items, mu.shape[1]))
     groups = item_groups(anchors, min(GROUPS, data.n_items), rng=subject.rng("groups"))
     contents, table = torch.from_numpy(data.dense(rows)), torch.from_numpy(anchors)
     found = group_centroids(contents, table, groups)

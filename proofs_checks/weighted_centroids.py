@@ -268,11 +268,8 @@ def on_learned_anchors(subject: Subject) -> Evidence:
 
 def _measured(subject: Subject, recommender: Recommender) -> Evidence:
     data = subject.interactions
-    rows = np.sort(subject.rng("users").permutation(np.flatnonzero(data.sizes > 0))[:USERS])
+    rows, anchors = subject.users_with_items(USERS), subject.anchors(recommender)
     mu, sigma = recommender.posterior(data.matrix[rows]).numpy()
-    anchors = recommender.item_anchors
-    if anchors is None:
-        anchors = subject.rng("anchors").standard_normal((data.n_items, mu.shape[1]))
     weightings = {
         "inverse_popularity": popularity_weights(data.matrix),
         "popularity": popularity_weights(data.matrix, -1.0),

@@ -77,6 +77,19 @@ class Subject:
             raise InvalidInput(f"this check has no ladder {setting!r}; give it stages='ladder'")
         return {value: from_mult_vae(load_model(path).model) for value, path in sorted(self.rungs[setting].items())}
 
+    def users_with_items(self, most: int) -> np.ndarray:
+        """Return at most that many rows, drawn at random, of users that have items; ascending."""
+        rows: np.ndarray = np.sort(self.rng("users").permutation(np.flatnonzero(self.interactions.sizes > 0))[:most])
+        return rows
+
+    def anchors(self, recommender: Recommender | None = None) -> np.ndarray:
+        """Return the model's item anchors ``(items, d)``, or random ones where it was trained without."""
+        model = recommender or self.recommender
+        if model.item_anchors is not None:
+            return model.item_anchors
+        d = model.posterior(self.interactions.matrix[:1]).n_dimensions
+        return self.rng("anchors").standard_normal((self.interactions.n_items, d))
+
     @functools.cached_property
     def pairs(self) -> pd.DataFrame:
         """The pair table, one row an ordered pair (u, v)."""
