@@ -148,7 +148,7 @@ def test_a_folder_that_is_no_run_is_neither_written_nor_emptied(run, tmp_path):
 def test_tiny_and_uniform_data_give_verdicts_and_catch_every_control(run, tmp_path, name, sets):
     rows = [f"{u},{i}" for u, items in sets.items() for i in items]
     (tmp_path / f"{name}.csv").write_text("user,item\n" + "\n".join(rows) + "\n")
-    code, out, err = run("verify", "--data", f"{name}.csv", "--quiet", "--json")
+    code, out, err = run("verify", "--data", f"{name}.csv", "--quiet", "--json", "--jobs", "1")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0, err
     assert all(record["caught"] for record in records if record["control"])
@@ -169,7 +169,7 @@ def test_what_a_check_prints_never_reaches_the_json(run, tmp_path):
     source = (bundled_folder("proofs_checks") / "proposition_3_1_alignment_loss.py").read_text()
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / "p.py").write_text(source + '\nprint("noise")\n')
-    code, out, _ = run("verify", "--data", "davis", "--checks", "checks", "--json", "--quiet")
+    code, out, _ = run("verify", "--data", "davis", "--checks", "checks", "--json", "--quiet", "--jobs", "1")
     assert code == 0
     assert all(json.loads(line)["id"] == "proposition_3_1" for line in out.splitlines())
 
