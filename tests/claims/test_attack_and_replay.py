@@ -81,7 +81,8 @@ def broken(inequality):
 
 @pytest.mark.parametrize("look", [search_for, search_by_properties])
 def test_a_true_inequality_is_met_and_not_broken(look):
-    result = look(CAUCHY, rng("true"), 1.0)
+    look(CAUCHY, rng("warm"), 0.1)  # what is imported on first use takes no time from the search
+    result = look(CAUCHY, rng("true"), 3.0)
     assert result.violation is None
     assert result.met > 10
     assert abs(result.slack) < 1e-6  # The search comes close to where it is attained.

@@ -32,7 +32,7 @@ def records(folder):
     return [json.loads(line) for line in (folder / "claims.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
     done = verify(folder, *SOME, "--jobs", "2")
@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def everything(tmp_path_factory):
     folder = tmp_path_factory.mktemp("everything") / "run"
     done = verify(folder)
