@@ -363,10 +363,7 @@ def _exact_equality(eigenvalues: Any, basis: Any, pull: Fraction) -> Comparison 
 def on_masked_means(subject: Subject) -> Evidence:
     """Take the encoder's masked means as optima and random Hessians up to condition 1e12: both bounds in float64."""
     rows, means = _masked(subject, subject.recommender, subject.rng("masks"))
-    anchors = subject.recommender.item_anchors
-    if anchors is None:
-        anchors = subject.rng("anchors").standard_normal((subject.interactions.n_items, means.shape[2]))
-    centroids = _centroids(subject, rows, anchors)
+    centroids = _centroids(subject, rows, subject.anchors())
     found = [_in_float64(subject, means, centroids, condition) for condition in CONDITIONS]
     near, far, before, after = (np.concatenate(column) for column in zip(*found, strict=True))
     cases = {"user": np.tile(rows, len(CONDITIONS)), "condition": np.repeat(CONDITIONS, len(rows))}

@@ -12,7 +12,7 @@ import numpy as np
 
 from collabtheory.claims.inequality import Case, Inequality, Variable
 from collabtheory.errors import DataError
-from collabtheory.rigor.compare import Comparison, Decided, Decision
+from collabtheory.rigor.compare import Comparison, Decided, Decision, compare
 
 if TYPE_CHECKING:
     from collabtheory.claims.discovery import StatementFile
@@ -145,9 +145,7 @@ def _plain(value: np.ndarray) -> Any:
 
 
 def _worst_entry(decided: Decided) -> Comparison:
-    """Return the entry that makes a comparison false, or the one with the smallest slack."""
-    from collabtheory.rigor.compare import compare
-
+    """Return the entry that makes a comparison false, else the first."""
     entries: list[Comparison] = []
     for left, relation, right in decided.comparisons:
         pairs = np.broadcast(np.asarray(left, dtype=object), np.asarray(right, dtype=object))

@@ -36,16 +36,11 @@ class Step:
     discharge: Callable[[], Finding]
 
 
-def discharge(statement: Statement) -> tuple[tuple[Step, Finding], ...]:
-    """Return what the machine found about every step of the proof."""
-    return tuple((step, step.discharge()) for step in statement.steps)
-
-
 def proof_evidence(statement: Statement) -> Callable[[Subject], Evidence]:
     """Return the check that discharges every step of the statement's proof."""
 
     def check_proof(subject: Subject) -> Evidence:
-        return Evidence(parts=tuple(step_part(step.name, step.text, finding) for step, finding in discharge(statement)))
+        return Evidence(parts=tuple(step_part(step.name, step.text, step.discharge()) for step in statement.steps))
 
     return check_proof
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import optimize
 
 from collabtheory.claims.inequality import CLOSE, Case, Inequality, Variable
-from collabtheory.rigor.compare import Decided, Decision
+from collabtheory.rigor.compare import Decision
 
 DRAWS, ASCENTS, ITERATIONS = 120, 3, 12
 """Per round of :func:`search`: cases drawn, the closest of them that are pushed further, and steps of each push."""
@@ -29,7 +29,6 @@ class SearchResult:
     slack: float
     worst: Case | None
     violation: Case | None
-    decided: Decided | None
 
 
 class Tally:
@@ -40,7 +39,6 @@ class Tally:
         self.tried = self.met = 0
         self.slack, self.worst = math.inf, None  # type: float, Case | None
         self.violation: Case | None = None
-        self.decided: Decided | None = None
         self.ties = 0
 
     def see(self, case: Case) -> float:
@@ -57,13 +55,13 @@ class Tally:
                 self.ties += slack >= -CLOSE
                 decided = self.inequality.decide(case)
                 if decided.decision is Decision.FALSE:
-                    self.violation, self.decided = case, decided
+                    self.violation = case
         return slack
 
     def result(self) -> SearchResult:
         """Return what came of it."""
         slack = self.slack if self.met else math.nan
-        return SearchResult(self.tried, self.met, slack, self.worst, self.violation, self.decided)
+        return SearchResult(self.tried, self.met, slack, self.worst, self.violation)
 
 
 def search(inequality: Inequality, rng: np.random.Generator, *, rounds: int = 1) -> SearchResult:
@@ -115,12 +113,13 @@ def _round(tally: Tally, rng: np.random.Generator) -> None:
 
 def _ascend(tally: Tally, case: Case) -> None:
     """Push a case against the inequality along the gradient of the slack in its real variables."""
-    free = [name for name, variable in tally.inequality.variables.items() if variable.kind in ("real", "positive")]
+    variables = tally.inequality.variables
+    free = [name for name, variable in variables.items() if variable.kind in ("real", "positive")]
     if not free:
         return
     shapes = {name: np.shape(case[name]) for name in free}
     start = np.concatenate([np.ravel(case[name]) for name in free])
-    bounds = np.concatenate([np.tile([_box(tally.inequality.variables[n])], (np.size(case[n]), 1)) for n in free])
+    bounds = np.concatenate([np.tile([(variables[n].low, variables[n].high)], (np.size(case[n]), 1)) for n in free])
 
     def rebuilt(point: np.ndarray) -> Case:
         pieces = np.split(point, np.cumsum([int(np.prod(shapes[name])) for name in free])[:-1])
@@ -136,10 +135,6 @@ def _ascend(tally: Tally, case: Case) -> None:
         objective, np.clip(start, *bounds.T), method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS}
     )
     tally.see(rebuilt(np.clip(found.x, *bounds.T)))
-
-
-def _box(variable: Variable) -> tuple[float, float]:
-    return variable.low, variable.high
 
 
 def draw_cases(inequality: Inequality, rng: np.random.Generator, n: int) -> Iterator[Case]:
