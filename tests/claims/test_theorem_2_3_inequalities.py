@@ -8,7 +8,6 @@ import pytest
 
 from collabtheory.claims import Subject, Verdict
 from collabtheory.claims.discovery import load_statement
-from collabtheory.claims.proof import discharge
 from collabtheory.claims.search import draw_cases
 from collabtheory.rigor import Decision, enclosed
 
@@ -105,9 +104,9 @@ def test_true_inequalities_are_never_refuted_and_often_apply(inequality):
 
 @pytest.mark.parametrize("file", FILES.values(), ids=FILES)
 def test_every_step_of_the_proof_is_certainly_true_by_means_that_certify(file):
-    found = discharge(file.statement)
-    assert len(found) == len(file.statement.proof) >= 6
-    for step, finding in found:
+    assert len(file.statement.steps) == len(file.statement.proof) >= 6
+    for step in file.statement.steps:
+        finding = step.discharge()
         assert finding.decision is Decision.TRUE, step.name
         assert finding.means.certifies, step.name
 
