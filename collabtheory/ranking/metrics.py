@@ -6,27 +6,30 @@ import numpy as np
 from scipy import sparse
 
 from collabtheory.errors import InvalidInput
+from collabtheory.ranking.definitions import metric
+from collabtheory.ranking.top_k import best_unseen, check_k, entries
 
 
 def rank_unseen(scores: np.ndarray, seen: sparse.csr_array, k: int) -> np.ndarray:
     """Return each user's ``k`` best items that are not in ``seen``, best first, ``(users, min(k, items))``.
 
     Seen items score minus infinity. Equal scores are ordered by item number, so that the ranking is deterministic.
+
+    Raises
+    ------
+    InvalidInput
+        If the shapes differ, a score is not finite, or ``k`` is below 1.
     """
-    if scores.shape != seen.shape:
-        raise InvalidInput(f"scores and seen must have the same shape; they have {scores.shape} and {seen.shape}")
-    if not np.isfinite(scores).all():
-        raise InvalidInput("scores must be finite")
-    masked = np.array(scores, dtype=np.float64)
-    masked[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
-    order: np.ndarray = np.argsort(-masked, axis=1, kind="stable")
-    return order[:, :k]
+    ranked = np.empty((seen.shape[0], max(0, min(k, seen.shape[1]))), dtype=np.int64)
+    for block in best_unseen(scores, seen, k):
+        ranked[block.users] = block.items
+    return ranked
 
 
 def hits(ranked: np.ndarray, held_out: sparse.csr_array) -> np.ndarray:
     """Return which ranked items are held out, boolean, the shape of ``ranked``."""
     relevant = np.zeros(held_out.shape, dtype=bool)
-    relevant[np.repeat(np.arange(held_out.shape[0]), np.diff(held_out.indptr)), held_out.indices] = True
+    relevant[entries(held_out, slice(0, held_out.shape[0]))] = True
     return np.take_along_axis(relevant, ranked, axis=1)
 
 
@@ -41,25 +44,28 @@ def ndcg_at_k(scores: np.ndarray, seen: sparse.csr_array, held_out: sparse.csr_a
     InvalidInput
         If a user has no held-out item (leave such users out; their score is undefined, not NaN or 0).
     """
-    sizes = _held_out_sizes(held_out)
-    found = hits(rank_unseen(scores, seen, k), held_out)
-    discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discounts)[np.minimum(sizes, k) - 1]
-    gain: np.ndarray = found @ discounts[: found.shape[1]] / ideal
-    return gain
+    return _values(f"ndcg@{k}", scores, seen, held_out, k)
 
 
 def recall_at_k(scores: np.ndarray, seen: sparse.csr_array, held_out: sparse.csr_array, k: int = 20) -> np.ndarray:
     """Return Recall@k of each user with the denominator ``min(k, n)``, ``(users,)`` in [0, 1]; raises as nDCG does."""
-    sizes = _held_out_sizes(held_out)
-    found = hits(rank_unseen(scores, seen, k), held_out)
-    recall: np.ndarray = found.sum(1) / np.minimum(sizes, k)
-    return recall
+    return _values(f"recall@{k}", scores, seen, held_out, k)
 
 
-def _held_out_sizes(held_out: sparse.csr_array) -> np.ndarray:
+def held_out_sizes(held_out: sparse.csr_array, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return how many items each user holds out; refuse a user without any, by its number in ``rows``."""
     sizes = np.diff(held_out.indptr)
     if (sizes == 0).any():
         row = int(np.flatnonzero(sizes == 0)[0])
-        raise InvalidInput(f"user in row {row} has no held-out item; leave such users out of the evaluation")
-    return np.asarray(sizes)
+        user = row if rows is None else int(rows[row])
+        raise InvalidInput(f"user in row {user} has no held-out item; leave such users out of the evaluation")
+    return np.asarray(sizes, dtype=np.int64)
+
+
+def _values(name: str, scores: np.ndarray, seen: sparse.csr_array, held_out: sparse.csr_array, k: int) -> np.ndarray:
+    check_k(k)
+    sizes = held_out_sizes(held_out)
+    found = np.empty((len(sizes), min(k, seen.shape[1])), dtype=bool)
+    for block in best_unseen(scores, seen, k):
+        found[block.users] = block.found(held_out)
+    return metric(name).of(found, sizes)
