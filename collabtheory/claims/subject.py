@@ -58,9 +58,9 @@ class Subject:
         if self.given is not None:
             return self.given
         from collabtheory.models.checkpoints import load_model
-        from collabtheory.models.recommender import from_mult_vae
+        from collabtheory.models.recommender import from_autoencoder
 
-        return from_mult_vae(load_model(_there(self.checkpoint, "model")).model)
+        return from_autoencoder(load_model(_there(self.checkpoint, "model")).model)
 
     def ladder(self, setting: str) -> dict[float, Recommender]:
         """Return the models that were trained alike but for one setting, by its value, ascending.
@@ -71,11 +71,11 @@ class Subject:
             ``"beta"`` (the KL weight) or ``"alignment"`` (``lambda_A`` of the PIA loss, 0 = without anchors).
         """
         from collabtheory.models.checkpoints import load_model
-        from collabtheory.models.recommender import from_mult_vae
+        from collabtheory.models.recommender import from_autoencoder
 
         if setting not in self.rungs:
             raise InvalidInput(f"this check has no ladder {setting!r}; give it stages='ladder'")
-        return {value: from_mult_vae(load_model(path).model) for value, path in sorted(self.rungs[setting].items())}
+        return {value: from_autoencoder(load_model(path).model) for value, path in sorted(self.rungs[setting].items())}
 
     def users_with_items(self, most: int) -> np.ndarray:
         """Return at most that many rows, drawn at random, of users that have items; ascending."""

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from collabtheory._version import __version__
 from collabtheory.errors import DataError, OutputError
-from collabtheory.models.mult_vae import MultVAE
+from collabtheory.models.architectures import build
+from collabtheory.models.autoencoder import Autoencoder
 from collabtheory.models.specification import ModelSpec
 from collabtheory.runs.files import CHECKPOINT_FORMAT, write_atomically
 
@@ -23,7 +24,7 @@ from collabtheory.runs.files import CHECKPOINT_FORMAT, write_atomically
 class Checkpoint:
     """A model with what is known of it: data fingerprint, item ids, epoch, seed, training specification."""
 
-    model: MultVAE
+    model: Autoencoder
     about: dict[str, object]
 
 
@@ -62,7 +63,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     return tensors, json.loads(metadata[CHECKPOINT_FORMAT])
 
 
-def save_model(path: Path, model: MultVAE, about: dict[str, object]) -> None:
+def save_model(path: Path, model: Autoencoder, about: dict[str, object]) -> None:
     """Write a model with its full specification."""
     about = {
         **about,
@@ -85,7 +86,7 @@ def load_model(path: str | Path) -> Checkpoint:
     tensors, about = load_tensors(path)
     if "model" not in about:
         raise DataError(f"{path}: holds a training state, not a model")
-    model = MultVAE(ModelSpec.model_validate(about["model"]), int(str(about["n_items"])), np.random.default_rng(0))
+    model = build(ModelSpec.model_validate(about["model"]), int(str(about["n_items"])), np.random.default_rng(0))
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != found:

@@ -123,7 +123,7 @@ def _computes_linear(part: nn.Linear) -> bool:
     if type(part).forward is nn.Linear.forward:
         return True
     # Late import: the model module stands to the right of this one; its layer is a Linear that also takes sparse rows.
-    from collabtheory.models.mult_vae import SparseLinear
+    from collabtheory.models.autoencoder import SparseLinear
 
     return type(part) is SparseLinear
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from torch import nn
 
 from collabtheory.errors import InvalidInput
+from collabtheory.models.autoencoder import Autoencoder
 from collabtheory.models.likelihoods import get_likelihood
 from collabtheory.models.mult_vae import MultVAE
 from collabtheory.models.posterior import DiagonalGaussian
@@ -44,6 +45,8 @@ class Recommender:
         The encoder's layers, where they are known; without them Lemma 2.4 cannot be certified.
     item_anchors
         PIA anchors ``(items, d)``, where the model was trained with them.
+    encode_masked
+        As ``encode``, with inputs masked as in training by a draw from the generator; where it is known.
     """
 
     encode: Callable[[sparse.csr_array], tuple[np.ndarray, np.ndarray]]
@@ -51,6 +54,7 @@ class Recommender:
     likelihood: str
     layers: EncoderLayers | None = None
     item_anchors: np.ndarray | None = None
+    encode_masked: Callable[[sparse.csr_array, np.random.Generator], tuple[np.ndarray, np.ndarray]] | None = None
 
     def __post_init__(self) -> None:
         get_likelihood(self.likelihood)
@@ -75,17 +79,35 @@ class Recommender:
         return digest.hexdigest()
 
 
-def from_mult_vae(model: MultVAE) -> Recommender:
-    """Return a Mult-VAE as a :class:`Recommender`, in float64, so that verdicts do not hang on float32 rounding."""
+def from_autoencoder(model: Autoencoder) -> Recommender:
+    """Return a model of this package as a :class:`Recommender`, in float64, so that verdicts do not hang on rounding.
+
+    Raises
+    ------
+    InvalidInput
+        When posteriors are asked of a model whose codes are not random.
+    """
     model = copy.deepcopy(model).double().eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
 
     def encode(contents: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
         return model.posterior(contents).numpy()
 
+    def encode_masked(contents: sparse.csr_array, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return model.posterior(contents, rng=rng).numpy()
+
     anchors = None if model.item_anchors is None else model.item_anchors.detach().numpy()
-    layers = EncoderLayers(
+    layers = _layers(model) if isinstance(model, MultVAE) else None
+    return Recommender(encode, model.decoder, model.spec.likelihood, layers, anchors, encode_masked)
+
+
+def from_mult_vae(model: MultVAE) -> Recommender:
+    """Return a Mult-VAE as a :class:`Recommender` whose encoder can be certified, in float64."""
+    return from_autoencoder(model)
+
+
+def _layers(model: MultVAE) -> EncoderLayers:
+    return EncoderLayers(
         model.trunk, model.mean_head, model.log_variance_head, model.spec.masking, model.spec.keep_probability
     )
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return Recommender(encode, model.decoder, model.spec.likelihood, layers, anchors)

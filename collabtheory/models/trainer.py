@@ -1,4 +1,4 @@
-"""Training a Mult-VAE: epochs of Adam steps, early stopping on validation nDCG@100, exact resume.
+"""Training an autoencoder: epochs of gradient steps, early stopping on validation nDCG@100, exact resume.
 
 Every random draw of epoch ``e`` derives from ``(seed, e)``, so a run that was killed and one that was not end with the
 same bytes.
@@ -6,28 +6,31 @@ same bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 
 from collabtheory.data.split import FoldIn, StrongSplit
 from collabtheory.errors import DataError, NumericalFailure
+from collabtheory.models.architectures import build
+from collabtheory.models.autoencoder import Autoencoder, Phase
+from collabtheory.models.batch_loss import Draws, batch_losses, combined
 from collabtheory.models.checkpoints import load_tensors, save_tensors
-from collabtheory.models.item_anchors import alignment_loss
-from collabtheory.models.kl import kl_to_prior, linear_beta
-from collabtheory.models.likelihoods import get_likelihood
-from collabtheory.models.masking import encoder_input
-from collabtheory.models.mult_vae import MultVAE
+from collabtheory.models.kl import UserWeights, scheduled_beta
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.ranking.metrics import ndcg_at_k
 from collabtheory.runs.seeds import derive
 
 RANKING_DEPTH = 100
+RISING_WINDOW = 0.2
+RISING_GAIN = 0.002
+"""A run that used all its epochs is still rising if the last fifth of them brought the best validation nDCG@100 up by
+more than this: comparisons with such a model say little."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,29 @@ class Epoch:
 class Trained:
     """The outcome of training: the weights of the best epoch, the snapshots asked for, and the history."""
 
-    model: MultVAE
+    model: Autoencoder
     best_epoch: int
     snapshots: dict[int, dict[str, Tensor]]
     history: tuple[Epoch, ...]
     stopped_early: bool
+
+    @property
+    def still_rising(self) -> bool:
+        """Whether training ended by its number of epochs while the validation nDCG@100 was still going up."""
+        ndcg = [epoch.validation_ndcg for epoch in self.history]
+        window = math.ceil(RISING_WINDOW * len(ndcg))
+        if self.stopped_early or len(ndcg) <= window:
+            return False
+        return max(ndcg[-window:]) > max(ndcg[:-window]) + RISING_GAIN
 
 
 @dataclass
 class _State:
     """All that changes while training."""
 
-    model: MultVAE
-    optimiser: torch.optim.Adam
+    model: Autoencoder
+    optimisers: dict[str, torch.optim.Optimizer]
+    user_weights: UserWeights
     best: dict[str, Tensor]
     best_epoch: int = 0
     best_ndcg: float = -1.0
@@ -76,7 +89,7 @@ def train(
     resume_from: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train a Mult-VAE on the split's training users.
+    """Train an autoencoder on the split's training users.
 
     Parameters
     ----------
@@ -124,7 +137,7 @@ def train(
     )
 
 
-def validation_ndcg(model: MultVAE, users: FoldIn, block: int = 1024) -> float:
+def validation_ndcg(model: Autoencoder, users: FoldIn, block: int = 1024) -> float:
     """Return the mean nDCG@100 of fold-in users."""
     values = [
         ndcg_at_k(
@@ -139,63 +152,85 @@ def validation_ndcg(model: MultVAE, users: FoldIn, block: int = 1024) -> float:
 
 
 def _initial_state(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int) -> _State:
-    model = MultVAE(model_spec, split.train.n_items, derive(seed, "weights"))
-    optimiser = torch.optim.Adam(model.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    model = build(model_spec, split.train.n_items, derive(seed, "weights"))
+    optimisers = {phase.name: _optimiser(phase, spec) for phase in model.phases()}
     weights = _copy(model)
     snapshots = {0: weights} if 0 in spec.snapshots else {}
-    return _State(model, optimiser, best=weights, snapshots=snapshots)
+    return _State(
+        model, optimisers, UserWeights(spec.kl_weighting, split.train.sizes), best=weights, snapshots=snapshots
+    )
+
+
+def _optimiser(phase: Phase, spec: TrainingSpec) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if spec.optimiser == "adamw" else torch.optim.Adam
+    return kind(phase.parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
 
 
 def _run_epoch(state: _State, spec: TrainingSpec, split: StrongSplit, seed: int, epoch: int) -> Epoch:
-    model, matrix = state.model.train(), split.train.matrix
-    order = derive(seed, "order", epoch).permutation(matrix.shape[0])
-    masks = derive(seed, "masks", epoch)
-    noise = torch.Generator().manual_seed(int(derive(seed, "noise", epoch).integers(2**63)))
+    draws = Draws.of_epoch(seed, epoch)
+    state.model.train()
+    for phase in state.model.phases():
+        for parameter in state.model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in phase.parameters:
+            parameter.requires_grad_(True)
+        sums = np.zeros(4)
+        for turn in range(phase.passes):
+            sums, beta = _run_pass(state, phase, spec, split, draws, epoch - 1 + turn / phase.passes)
+            if not np.isfinite(sums).all():
+                raise NumericalFailure(
+                    f"training diverged in epoch {epoch}: the loss is {sums[0]}; lower the learning rate"
+                )
+        if phase.divergence:
+            reported, reported_beta = sums, beta
+        state.model.finish_phase(phase.name)
+    loss_mean, reconstruction, kl, alignment = (reported / max(split.train.n_users, 1)).tolist()
+    ndcg = validation_ndcg(state.model.eval(), split.validation)
+    return Epoch(epoch, loss_mean, reconstruction, kl, alignment, reported_beta, ndcg)
+
+
+def _run_pass(
+    state: _State, phase: Phase, spec: TrainingSpec, split: StrongSplit, draws: Draws, epochs_done: float
+) -> tuple[np.ndarray, float]:
+    """Go over all users once; return the sums of loss, reconstruction, KL and alignment, and the last KL weight."""
+    model, matrix, optimiser = state.model, split.train.matrix, state.optimisers[phase.name]
+    order = draws.order.permutation(matrix.shape[0])
     batches = [order[start : start + spec.batch_size] for start in range(0, len(order), spec.batch_size)]
+    total_steps = spec.epochs * len(batches)
     sums = np.zeros(4)
     beta = 0.0
-    for number, users in enumerate(batches):
-        step = (epoch - 1) * len(batches) + number
-        beta = linear_beta(step, spec.epochs * len(batches), spec.beta, spec.annealing)
-        rows = matrix[np.sort(users)]
-        terms = _losses(model, rows, masks, noise)
-        loss = (terms[0] + beta * terms[1] + model.spec.alignment_weight * terms[2]).mean()
-        state.optimiser.zero_grad()
+    for number, chosen in enumerate(batches):
+        step = int(epochs_done * len(batches)) + number // phase.passes
+        beta = scheduled_beta(spec, step, total_steps)
+        _set_learning_rate(optimiser, spec, step / total_steps)
+        users = np.sort(chosen)
+        losses = batch_losses(model, spec, matrix, users, draws, masked=phase.masked, full=phase.divergence)
+        kl_factors = state.user_weights.of(torch.from_numpy(users))
+        loss = combined(losses, beta * kl_factors, _alignment_weight(model, spec, beta)).mean()
+        optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        state.optimiser.step()
-        sums += len(users) * np.array([loss.item(), *(term.mean().item() for term in terms)])
-    if not np.isfinite(sums).all():
-        raise NumericalFailure(f"training diverged in epoch {epoch}: the loss is {sums[0]}; lower the learning rate")
-    loss_mean, reconstruction, kl, alignment = (sums / max(matrix.shape[0], 1)).tolist()
-    ndcg = validation_ndcg(model.eval(), split.validation)
-    return Epoch(epoch, loss_mean, reconstruction, kl, alignment, beta, ndcg)
+        optimiser.step()
+        state.user_weights.learn(torch.from_numpy(users), losses.reconstruction)
+        sums += len(users) * np.array([loss.item(), *losses.means()])
+    return sums, beta
 
 
-def _losses(
-    model: MultVAE, rows: sparse.csr_array, masks: np.random.Generator, noise: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return reconstruction, KL and alignment of each user of a batch."""
-    spec = model.spec
-    inputs = encoder_input(rows, spec.masking, keep_probability=spec.keep_probability, rng=masks)
-    mu, log_variance = model.encode(inputs)
-    sigma = torch.exp(0.5 * log_variance)
-    codes = mu + sigma * torch.randn(mu.shape, generator=noise)
-    logits = model.decoder(codes)
-    owners = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
-    observed = logits[owners, torch.from_numpy(rows.indices.astype(np.int64))]
-    fit = torch.zeros(rows.shape[0]).index_add(0, owners, observed)
-    size = torch.from_numpy(np.diff(rows.indptr)).to(logits.dtype)
-    reconstruction = get_likelihood(spec.likelihood).log_partition(logits, size) - fit
-    alignment = torch.zeros_like(reconstruction)
-    if model.item_anchors is not None:
-        contents = encoder_input(rows, "mask_only")
-        alignment = alignment_loss(mu, sigma, contents, model.item_anchors)
-    return reconstruction, kl_to_prior(mu, log_variance), alignment
+def _alignment_weight(model: Autoencoder, spec: TrainingSpec, beta: float) -> float:
+    if spec.alignment_schedule == "constant" or spec.beta == 0:
+        return model.spec.alignment_weight
+    return model.spec.alignment_weight * beta / spec.beta
+
+
+def _set_learning_rate(optimiser: torch.optim.Optimizer, spec: TrainingSpec, share: float) -> None:
+    factor = 0.5 * (1.0 + math.cos(math.pi * share)) if spec.learning_rate_schedule == "cosine" else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = spec.learning_rate * factor
 
 
 def at_full_weight(spec: TrainingSpec, epoch: int) -> bool:
     """Return whether the KL weight is at its cap at the end of ``epoch``."""
-    return epoch >= spec.annealing * spec.epochs
+    # Schedules count steps from 0, so the last step of an epoch is just short of its end.
+    return spec.beta == 0 or scheduled_beta(spec, 1000 * epoch - 1, 1000 * spec.epochs) >= 0.999 * spec.beta
 
 
 def _out_of_patience(state: _State, spec: TrainingSpec, epoch: int) -> bool:
@@ -211,17 +246,19 @@ def _absorb(state: _State, record: Epoch, spec: TrainingSpec) -> None:
         state.snapshots[record.epoch] = _copy(state.model)
 
 
-def _copy(model: MultVAE) -> dict[str, Tensor]:
+def _copy(model: Autoencoder) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def _store(state: _State, path: Path, identity: dict[str, object]) -> None:
     tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best.items()}
+    tensors["user_weights/logarithms"] = state.user_weights.logarithms
     for epoch, weights in state.snapshots.items():
         tensors |= {f"snapshot/{epoch}/{name}": tensor for name, tensor in weights.items()}
-    for index, moments in state.optimiser.state_dict()["state"].items():
-        tensors |= {f"adam/{index}/{name}": tensor for name, tensor in moments.items()}
+    for phase, optimiser in state.optimisers.items():
+        for index, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"moments/{phase}/{index}/{name}": tensor for name, tensor in moments.items()}
     about = {
         "identity": identity,
         "best_epoch": state.best_epoch,
@@ -239,14 +276,17 @@ def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
         )
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        group, _, rest = name.rpartition("/") if name.startswith(("snapshot/", "adam/")) else name.partition("/")
+        group, _, rest = name.rpartition("/") if name.startswith(("snapshot/", "moments/")) else name.partition("/")
         groups.setdefault(group, {})[rest] = tensor
     state.model.load_state_dict(groups["model"])
     state.best = groups["best"]
+    state.user_weights.logarithms = groups["user_weights"]["logarithms"]
     state.best_epoch, state.best_ndcg = int(str(about["best_epoch"])), float(str(about["best_ndcg"]))
     state.history = [Epoch(**epoch) for epoch in about["history"]]  # type: ignore[attr-defined]
     state.snapshots = {
         int(group.split("/")[1]): weights for group, weights in groups.items() if group.startswith("snapshot/")
     }
-    moments = {int(group.split("/")[1]): values for group, values in groups.items() if group.startswith("adam/")}
-    state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": moments})
+    for phase, optimiser in state.optimisers.items():
+        prefix = f"moments/{phase}/"
+        moments = {int(group.rsplit("/")[-1]): values for group, values in groups.items() if group.startswith(prefix)}
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})

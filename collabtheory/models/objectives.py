@@ -1,0 +1,119 @@
+"""Reconstruction terms of training, evaluated on sparse contents: users x items is dense once, for the logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch.nn import functional
+
+from collabtheory.models.likelihoods import Likelihood, get_likelihood
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The items of a batch of users, as positions in their logits.
+
+    Parameters
+    ----------
+    owners, items
+        Row and column of each observed entry, ``(entries,)``, int64.
+    n
+        Number of items of each user, ``(users,)``.
+    """
+
+    owners: Tensor
+    items: Tensor
+    n: Tensor
+
+    @classmethod
+    def of(cls, rows: sparse.csr_array) -> Observed:
+        """Return the positions of the entries of a binary CSR matrix."""
+        sizes = np.diff(rows.indptr)
+        owners = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), sizes))
+        return cls(owners, torch.from_numpy(rows.indices.astype(np.int64)), torch.from_numpy(sizes.astype(np.float32)))
+
+    def sum_by_user(self, values: Tensor) -> Tensor:
+        """Add up one value an entry to one a user."""
+        return torch.zeros(len(self.n), dtype=values.dtype).index_add(0, self.owners, values)
+
+
+def likelihood_loss(logits: Tensor, observed: Observed, likelihood: str, confidence: float = 1.0) -> Tensor:
+    r"""Return the negative log-likelihood of each user without terms free of the logits, ``(users,)`` nats.
+
+    Value and gradient come from one pass over the logits. With the Gaussian likelihood observed items weigh
+    ``confidence``: :math:`\frac12 \sum_i c_i (\eta_i - x_i)^2`, :math:`c_i` = confidence if :math:`x_i = 1` else 1
+    (arXiv:1802.05814, section 2.2).
+    """
+    loss: Tensor = _LikelihoodLoss.apply(logits, observed, get_likelihood(likelihood), confidence)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _LikelihoodLoss(torch.autograd.Function):
+    """``A(eta) - <eta, x>`` with its gradient ``mean - x`` made on the way forward, in one buffer."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, observed: Observed, likelihood: Likelihood, confidence: float) -> Tensor:
+        at = observed.owners * logits.shape[1] + observed.items
+        seen = logits.reshape(-1)[at]
+        if likelihood.name == "multinomial":
+            top = logits.amax(-1, keepdim=True)
+            gradient = torch.sub(logits, top).exp_()
+            total = gradient.sum(-1, keepdim=True)
+            partition = observed.n * (top + total.log()).squeeze(-1)
+            gradient *= observed.n[:, None] / total
+        else:
+            partition = likelihood.log_partition(logits, observed.n)
+            gradient = likelihood.mean(logits, observed.n).clone()
+        extra, slope = torch.zeros_like(seen), torch.full_like(seen, -1.0)
+        if confidence != 1.0:
+            extra = (confidence - 1.0) * (0.5 * seen * seen - seen)
+            slope = slope + (confidence - 1.0) * (seen - 1.0)
+        gradient.view(-1).index_add_(0, at, slope)
+        ctx.save_for_backward(gradient)
+        return partition + observed.sum_by_user(extra - seen)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[:, None], None, None, None
+
+
+def sampled_softmax_loss(logits: Tensor, observed: Observed, negatives: int) -> Tensor:
+    r"""Return the multinomial loss against a user's own items and the hardest unobserved ones, ``(users,)`` nats.
+
+    .. math:: -\sum_{i \in S_x} \log \frac{e^{\eta_i}}{\sum_{j \in S_x \cup H} e^{\eta_j}}
+
+    with ``H`` the ``negatives`` unobserved items of the largest logits. With every unobserved item in ``H`` it is the
+    multinomial loss. Without users or items nothing is defined; a user without items has loss 0.
+    """
+    hidden = _without_observed(logits, observed)
+    hardest = hidden.topk(min(negatives, logits.shape[1]), dim=1).values
+    seen = logits[observed.owners, observed.items]
+    top = torch.maximum(hardest.amax(-1), logits.detach().amax(-1)).detach()
+    total = (hardest - top[:, None]).exp().sum(-1) + observed.sum_by_user((seen - top[observed.owners]).exp())
+    return observed.n * (top + total.log()) - observed.sum_by_user(seen)
+
+
+def bpr_loss(logits: Tensor, observed: Observed, negatives: int, generator: torch.Generator) -> Tensor:
+    r"""Return the pairwise ranking loss (BPR, arXiv:1205.2618) with hard negatives, ``(users,)`` nats.
+
+    .. math:: \sum_{i \in S_x} \log(1 + e^{\eta_j - \eta_i})
+
+    ``j`` is, for each of the user's items anew, the hardest of ``negatives`` items drawn uniformly; drawn items that
+    the user has are no negatives. Items whose draws are all observed contribute nothing.
+    """
+    drawn = torch.randint(logits.shape[1], (len(observed.items), negatives), generator=generator)
+    hidden = _without_observed(logits, observed)
+    hardest = hidden[observed.owners[:, None], drawn].amax(-1)
+    seen = logits[observed.owners, observed.items]
+    pairs = torch.where(torch.isfinite(hardest), functional.softplus(hardest - seen), torch.zeros_like(seen))
+    return observed.sum_by_user(pairs)
+
+
+def _without_observed(logits: Tensor, observed: Observed) -> Tensor:
+    return logits.index_put((observed.owners, observed.items), torch.tensor(-torch.inf, dtype=logits.dtype))
