@@ -12,7 +12,7 @@ from scipy import sparse
 from collabtheory.errors import InvalidInput
 from collabtheory.ranking.definitions import DEFAULT_METRICS, Metric, metrics_named
 from collabtheory.ranking.metrics import held_out_sizes
-from collabtheory.ranking.top_k import best_unseen, check_k, check_scores
+from collabtheory.ranking.top_k import best_unseen, check_k
 
 if TYPE_CHECKING:
     from collabtheory.data.split import FoldIn
@@ -117,13 +117,11 @@ def evaluate(
         raise InvalidInput(f"block must be at least 1; it is {block}")
     named = metrics_named(metrics)
     n_held_out = _checked_sizes(users)
-    tally = _Tally(named, tuple(count_at), n_held_out, users.fold_in.shape[1])
+    tally = _Tally(named, tuple(count_at), n_held_out, users)
     for start in range(0, len(n_held_out), block):
         part = slice(start, min(start + block, len(n_held_out)))
         seen = sparse.csr_array(users.fold_in[part])
-        given = np.asarray(scores(seen))
-        check_scores(given, seen.shape, users.rows[part])
-        tally.add(given, seen, sparse.csr_array(users.held_out[part]), part)
+        tally.add(np.asarray(scores(seen)), seen, sparse.csr_array(users.held_out[part]), part)
     n_fold_in = np.diff(users.fold_in.indptr).astype(np.int64)
     return UserScores(np.asarray(users.rows), tally.values, n_fold_in, n_held_out, tally.recommended)
 
@@ -131,18 +129,21 @@ def evaluate(
 class _Tally:
     """Accuracy and exposure, filled block by block, so that no more than a block is ever ranked at once."""
 
-    def __init__(self, metrics: tuple[Metric, ...], count_at: tuple[int, ...], sizes: np.ndarray, n_items: int) -> None:
+    def __init__(
+        self, metrics: tuple[Metric, ...], count_at: tuple[int, ...], sizes: np.ndarray, users: FoldIn
+    ) -> None:
         for k in count_at:
             check_k(k)
         self.metrics = metrics
+        self.rows = users.rows
         self.sizes = sizes
         self.longest = max([metric.k for metric in metrics] + list(count_at))
         self.values = {metric.name: np.empty(len(sizes)) for metric in metrics}
-        self.recommended = {k: np.zeros(n_items, dtype=np.int64) for k in count_at}
+        self.recommended = {k: np.zeros(users.fold_in.shape[1], dtype=np.int64) for k in count_at}
 
     def add(self, scores: np.ndarray, seen: sparse.csr_array, held_out: sparse.csr_array, part: slice) -> None:
         """Rank the users of ``part`` once, and enter what every metric and count needs."""
-        for ranking in best_unseen(scores, seen, self.longest):
+        for ranking in best_unseen(scores, seen, self.longest, self.rows[part]):
             users = slice(part.start + ranking.users.start, part.start + ranking.users.stop)
             found = ranking.found(held_out)
             for metric in self.metrics:

@@ -11,7 +11,7 @@ from scipy import sparse
 from collabtheory.errors import InvalidInput
 
 # Larger blocks fall out of the cache, and fresh pages cost as much as the selection itself.
-BLOCK_ENTRIES = 1 << 19
+BLOCK_ENTRIES = 1 << 18
 
 
 def top_k(values: np.ndarray, k: int) -> np.ndarray:
@@ -79,7 +79,9 @@ class Ranking:
         return np.asarray(np.take_along_axis(relevant, self.items, axis=1) & self.unseen)
 
 
-def best_unseen(scores: np.ndarray, seen: sparse.csr_array, k: int) -> Iterator[Ranking]:
+def best_unseen(
+    scores: np.ndarray, seen: sparse.csr_array, k: int, rows: np.ndarray | None = None
+) -> Iterator[Ranking]:
     """Yield the users' best unseen items in blocks that fit the cache.
 
     Parameters
@@ -90,6 +92,8 @@ def best_unseen(scores: np.ndarray, seen: sparse.csr_array, k: int) -> Iterator[
         ``(users, items)`` CSR.
     k
         At least 1.
+    rows
+        Numbers of the users for messages, ``(users,)``; counted from 0 if None.
 
     Raises
     ------
@@ -97,11 +101,14 @@ def best_unseen(scores: np.ndarray, seen: sparse.csr_array, k: int) -> Iterator[
         If the shapes differ, a score is not finite (the message names the row) or ``k`` is below 1.
     """
     check_k(k)
-    check_scores(scores, seen.shape)
+    if scores.shape != seen.shape:
+        raise InvalidInput(f"scores and seen must have the same shape; they have {scores.shape} and {seen.shape}")
+    rows = np.arange(len(scores)) if rows is None else rows
     values = scores if scores.dtype in (np.float32, np.float64) else scores.astype(np.float64)
     step = max(1, BLOCK_ENTRIES // max(1, scores.shape[1]))
     for start in range(0, scores.shape[0], step):
         users = slice(start, min(start + step, scores.shape[0]))
+        check_finite(values[users], rows[users])
         masked = values[users].copy(order="C")
         masked[entries(seen, users)] = -np.inf
         items = top_k(masked, k)
@@ -120,16 +127,13 @@ def check_k(k: int) -> None:
         raise InvalidInput(f"k must be at least 1; it is {k}")
 
 
-def check_scores(scores: np.ndarray, shape: tuple[int, int], rows: np.ndarray | None = None) -> None:
-    """Refuse scores of another shape, or that are not finite; ``rows`` are the users' numbers for the message."""
-    if scores.shape != shape:
-        raise InvalidInput(f"scores and seen must have the same shape; they have {scores.shape} and {shape}")
+def check_finite(scores: np.ndarray, rows: np.ndarray) -> None:
+    """Refuse scores that are not finite; the message names the user's number in ``rows``."""
     finite = np.isfinite(scores)
     if not finite.all():
-        row, item = (int(place) for place in np.argwhere(~finite)[0])
-        user = row if rows is None else int(rows[row])
+        place, item = (int(index) for index in np.argwhere(~finite)[0])
         raise InvalidInput(
-            f"scores must be finite; that of item {item} for the user in row {user} is {scores[row, item]}"
+            f"scores must be finite; that of item {item} for the user in row {rows[place]} is {scores[place, item]}"
         )
 
 
