@@ -51,6 +51,8 @@ class Part:
     """How it was decided, in words."""
     counterexample: Mapping[str, Any] | None = None
     """A violation as a small explicit case that can be replayed, see `collabtheory.claims.counterexample`."""
+    comparison: Mapping[str, Any] | None = None
+    """Claims about data: the two sides, their difference with its interval, effect size and p-value."""
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.CERTIFIED and self.rigor not in (Rigor.PROVED, Rigor.CERTIFIED):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collabtheory.claims.discovery import StatementFile
 from collabtheory.claims.profiles import Profile, stage_name
-from collabtheory.claims.statement import LADDER, Stages
+from collabtheory.claims.statement import LADDER, STUDY, Check, Stages
 from collabtheory.claims.steps import (
     TRAINED,
     AdoptStep,
@@ -21,6 +21,8 @@ from collabtheory.claims.steps import (
     train_model,
 )
 from collabtheory.runs.task import Task
+from collabtheory.studies.plan import StudyPlan, plan_study
+from collabtheory.studies.profiles import StudyProfile
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Plan:
     pairs: dict[tuple[int, str], Task]
     rungs: dict[int, dict[str, Task]]
     checks: tuple[Task, ...]
+    study: StudyPlan | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Everything, needs first."""
         ladders = (task for ladder in self.rungs.values() for task in ladder.values())
-        return (*self.models.values(), *self.pairs.values(), *dict.fromkeys(ladders), *self.checks)
+        study = self.study.tasks if self.study else ()
+        return (*self.models.values(), *self.pairs.values(), *dict.fromkeys(ladders), *study, *self.checks)
 
     @property
     def stages(self) -> list[str]:
@@ -61,6 +65,8 @@ def make_plan(
     data_file: Path,
     checkpoint: Path | None = None,
     profile_name: str = "quick",
+    study_profile: StudyProfile | None = None,
+    methods: tuple[str, ...] = (),
 ) -> Plan:
     """Lay out training, pair tables and checks.
 
@@ -78,6 +84,10 @@ def make_plan(
         Check this model instead of training one; its only stage is ``trained``, and there are no ladders.
     profile_name
         What checks are told about how much work they may do.
+    study_profile
+        Folds, models and tuning of the checks that compare methods; needed where there are any.
+    methods
+        Methods to fit besides those that checks compare.
     """
     wanted = {check.stages for file in files for check in file.checks}
     models: dict[int, Task] = {}
@@ -95,7 +105,41 @@ def make_plan(
     if LADDER in wanted and checkpoint is None:
         rungs = {seed: _rungs(profile, seed, data, data_file) for seed in seeds}
     checks = [task for file in files for task in _checks(file, seeds, models, pairs, rungs, data, profile_name)]
-    return Plan(models, pairs, rungs, tuple(checks))
+    compared = [check for file in files for check in file.checks if check.stages == STUDY]
+    study = None
+    if study_profile is not None and (compared or methods):
+        study = plan_study(
+            [*methods, *(name for check in compared for name in check.methods)],
+            [name for check in compared for name in check.measured],
+            study_profile,
+            data=data,
+            data_file=data_file,
+            seed=seeds[0],
+        )
+        checks += [
+            _study_check(file, study, seeds[0], data, data_file, profile_name)
+            for file in files
+            if any(check.stages == STUDY for check in file.checks)
+        ]
+    return Plan(models, pairs, rungs, tuple(checks), study)
+
+
+def _study_check(file: StatementFile, study: StudyPlan, seed: int, data: str, data_file: Path, profile: str) -> Task:
+    chosen: list[Check] = [check for check in file.checks if check.stages == STUDY]
+    needs = study.needs(
+        [name for check in chosen for name in check.methods], [name for check in chosen for name in check.measured]
+    )
+    spec = CheckStep(
+        file=file.fingerprint,
+        path=file.path,
+        stage=None,
+        seed=seed,
+        kinds=(STUDY,),
+        data=data,
+        profile=profile,
+        data_file=data_file,
+    )
+    return Task(f"check {file.identifier}, study", run_checks, spec, needs)
 
 
 def _stages(profile: Profile, *, every: bool) -> list[str]:

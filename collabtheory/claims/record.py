@@ -122,6 +122,7 @@ def _part(part: Part) -> dict[str, Any]:
         "means": part.means,
         "detail": part.detail,
         "counterexample": dict(part.counterexample) if part.counterexample is not None else None,
+        "comparison": dict(part.comparison) if part.comparison is not None else None,
     }
 
 

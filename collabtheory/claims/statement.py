@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collabtheory.claims.proof import Step
     from collabtheory.claims.subject import Subject
 
-Stages = Literal["every", "last", "ladder", "none"]
-LADDER = "ladder"
+Stages = Literal["every", "last", "ladder", "study", "none"]
+LADDER, STUDY = "ladder", "study"
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,20 @@ class Check:
     change: str | None = None
     """Controls: the one small change that makes the statement false."""
     label: str | None = None
-    """What its records call their stage, where it is none of training: ``proof``, ``search`` or ``ladder``."""
+    """What its records call their stage, where it is none of training: ``proof``, ``search``, ``ladder``, ``study``."""
+    methods: tuple[str, ...] = ()
+    """Studies: the methods that must have been fitted (see `collabtheory.studies.methods`)."""
+    measured: tuple[str, ...] = ()
+    """Studies: those of them whose posteriors must have been measured."""
 
     def __call__(self, subject: Subject) -> Evidence:
         """Gather the evidence."""
         return self.function(subject)
 
 
-def check(statement: Statement, *, stages: Stages) -> Callable[[Callable[[Subject], Evidence]], Check]:
+def check(
+    statement: Statement, *, stages: Stages, methods: tuple[str, ...] = (), measured: tuple[str, ...] = ()
+) -> Callable[[Callable[[Subject], Evidence]], Check]:
     """Make a function the check of a statement.
 
     Parameters
@@ -67,13 +73,22 @@ def check(statement: Statement, *, stages: Stages) -> Callable[[Callable[[Subjec
         What it checks.
     stages
         ``"every"`` stage of training, the ``"last"`` one only, ``"ladder"`` once with the models that differ in one
-        setting (:meth:`~collabtheory.claims.Subject.ladder`), or ``"none"`` where no model is involved.
+        setting (:meth:`~collabtheory.claims.Subject.ladder`), ``"study"`` once with the results of several methods
+        (:attr:`~collabtheory.claims.Subject.study`), or ``"none"`` where no model is involved.
+    methods, measured
+        Studies: the methods to fit, and those of them whose posteriors are to be measured.
     """
-    return lambda function: Check(statement, function, stages, label=_label(stages))
+    return lambda function: Check(statement, function, stages, label=_label(stages), methods=methods, measured=measured)
 
 
 def negative_control(
-    statement: Statement, name: str, change: str, *, stages: Stages
+    statement: Statement,
+    name: str,
+    change: str,
+    *,
+    stages: Stages,
+    methods: tuple[str, ...] = (),
+    measured: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Subject], Evidence]], Check]:
     """Make a function a negative control: a false twin of the statement that every run must refute.
 
@@ -85,11 +100,20 @@ def negative_control(
         Short name of the twin.
     change
         The one small change that makes it false, in words.
-    stages
+    stages, methods, measured
         As for :func:`check`.
     """
-    return lambda function: Check(statement, function, stages, control=name, change=change, label=_label(stages))
+    return lambda function: Check(
+        statement,
+        function,
+        stages,
+        control=name,
+        change=change,
+        label=_label(stages),
+        methods=methods,
+        measured=measured,
+    )
 
 
 def _label(stages: Stages) -> str | None:
-    return LADDER if stages == LADDER else None
+    return stages if stages in (LADDER, STUDY) else None

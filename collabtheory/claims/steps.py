@@ -15,7 +15,7 @@ from collabtheory.claims.discovery import load_statement
 from collabtheory.claims.profiles import PairSpec, stage_name
 from collabtheory.claims.record import run_checks as run_statement
 from collabtheory.claims.record import to_line
-from collabtheory.claims.statement import Stages
+from collabtheory.claims.statement import STUDY, Stages
 from collabtheory.claims.subject import Subject
 from collabtheory.data import Interactions
 from collabtheory.data.split import strong_generalisation
@@ -70,6 +70,7 @@ class CheckStep(Frozen):
     kinds: tuple[Stages, ...]
     data: str | None
     profile: str
+    data_file: Path | None = Field(None, exclude=True)
 
 
 def train_model(spec: TrainStep, work: Workspace) -> None:
@@ -154,7 +155,9 @@ def run_checks(spec: CheckStep, work: Workspace) -> None:
     file = load_statement(spec.path)
     chosen = [check for check in file.checks if check.stages in spec.kinds]
     subject = Subject(spec.seed, profile=spec.profile)
-    if spec.stage is not None:
+    if STUDY in spec.kinds:
+        subject = Subject(spec.seed, profile=spec.profile, inputs=work.inputs, interactions_file=spec.data_file)
+    elif spec.stage is not None:
         subject = _subject(spec.seed, spec.stage, work, spec.profile)
     model = subject.recommender.fingerprint() if spec.stage is not None else None
     lines = []

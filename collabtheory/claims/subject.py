@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collabtheory.data import Interactions
     from collabtheory.models.posterior import DiagonalGaussian
     from collabtheory.models.recommender import Recommender
+    from collabtheory.studies.results import Study
     from collabtheory.transfer import TransferKernels
 
 
@@ -40,6 +41,8 @@ class Subject:
     """How much work a check may do: ``quick``, ``full`` or ``paper``."""
     rungs: Mapping[str, Mapping[float, Path]] = field(default_factory=dict)
     """Checkpoints of the models that differ in one setting, by its name and value."""
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Result folders of the fits and measures of a study, by what they are."""
 
     def rng(self, *words: str | int) -> np.random.Generator:
         """Return the generator of these words, independent of every other."""
@@ -89,6 +92,15 @@ class Subject:
             return model.item_anchors
         d = model.posterior(self.interactions.matrix[:1]).n_dimensions
         return self.rng("anchors").standard_normal((self.interactions.n_items, d))
+
+    @functools.cached_property
+    def study(self) -> Study:
+        """The results of several methods on the same users, for checks with ``stages="study"``."""
+        from collabtheory.studies.results import Study
+
+        if not self.inputs:
+            raise InvalidInput("this check has no study; give it stages='study' and the methods it compares")
+        return Study.of_inputs(self.inputs, self.seed)
 
     @functools.cached_property
     def pairs(self) -> pd.DataFrame:
