@@ -1,6 +1,7 @@
 """Evaluation in blocks against full sorts and against loops over users."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -184,3 +185,17 @@ def test_the_scorers_own_array_is_left_alone():
     np.testing.assert_array_equal(scores, before)
     scores.setflags(write=False)
     evaluate(lambda x: scores, users)
+
+
+def test_memory_is_that_of_a_block_not_of_all_users():
+    n_users, n_items = 6000, 500
+    shown, hidden = (
+        sparse.csr_array((np.ones(n_users), np.full(n_users, item), np.arange(n_users + 1)), (n_users, n_items))
+        for item in (0, 1)
+    )
+    users = FoldIn(np.arange(n_users), shown, hidden, np.array([]))
+    tracemalloc.start()
+    evaluate(lambda x: np.tile(np.arange(float(n_items)), (x.shape[0], 1)), users, block=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n_users * n_items * 8 / 4

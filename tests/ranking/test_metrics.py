@@ -62,3 +62,19 @@ def test_scores_that_are_not_finite_are_refused():
     scores[0, 0] = np.nan
     with pytest.raises(InvalidInput, match="finite"):
         ndcg_at_k(scores, seen, held_out)
+
+
+def test_a_seen_item_that_pads_a_short_ranking_is_no_hit_even_if_held_out():
+    seen, held_out = sparse.csr_array([[1.0, 1, 0]]), sparse.csr_array([[1.0, 0, 1]])
+    assert recall_at_k(np.array([[3.0, 2, 1]]), seen, held_out, 3).tolist() == [0.5]
+
+
+def test_nobody_to_rank_gives_no_values():
+    nobody = sparse.csr_array((0, 5))
+    assert ndcg_at_k(np.empty((0, 5)), nobody, nobody).shape == (0,)
+
+
+def test_a_ranking_of_no_place_is_refused():
+    scores, seen, _ = _world(4)
+    with pytest.raises(InvalidInput, match="k must be at least 1; it is 0"):
+        rank_unseen(scores, seen, 0)
