@@ -14,6 +14,7 @@ from collabtheory.errors import InvalidInput
 from collabtheory.latent.code_sparsity import code_sparsity
 from collabtheory.latent.cohort_mixing import cohort_mixing
 from collabtheory.latent.collaboration_values import Values, spread_and_overlap
+from collabtheory.latent.familiarity_report import add_familiarity
 from collabtheory.latent.masked_codes import EncodeMasked, drift_between, masked_posteriors, thinned
 from collabtheory.latent.mutual_information import mutual_information
 from collabtheory.models.posterior import DiagonalGaussian
@@ -53,7 +54,7 @@ def measure_model(
     k: int = 20,
     encode_masked: EncodeMasked | None = None,
 ) -> dict[str, Any]:
-    """Measure collaboration, drift, mixing, sparsity, information, overlap and spread of a model.
+    """Measure collaboration, drift, mixing, sparsity, information, overlap, spread and familiarity of a model.
 
     Parameters
     ----------
@@ -99,17 +100,21 @@ def measure_model(
         raise InvalidInput(f"profile must be one of {', '.join(map(repr, PROFILES))}; it is {profile!r}")
     extent = PROFILES[profile]
     # One source a measure: what one of them draws never moves another.
-    choice, *sources = rng.spawn(7)
+    choice, *sources = rng.spawn(8)
     rows = _choose(data, users, extent.n_users, choice)
     sets = pair_sets(data, rows, k=k)
     measured = _Measurement(recommender, data, rows, sets, extent, Values(len(rows)))
     maskings = maskings_of(recommender, encode_masked)
     measured.clean_collaboration(sources[0])
     measured.codes(sources[1])
-    for name, source in (("own", sources[2]), ("reference", sources[3]), ("thinned", sources[4])):
+    # Where the model's own masking is the reference, the two have the same state and come out the same.
+    seeds = [int(source.integers(2**63)) for source in (sources[2], sources[4])]
+    for name, seed in (("own", seeds[0]), ("reference", seeds[0]), ("thinned", seeds[1])):
         if name in maskings:
-            measured.masking(name, maskings[name], source)
+            measured.masking(name, maskings[name], np.random.default_rng(seed))
     measured.information(sources[5])
+    if measured.clean.n_dimensions > 1:
+        add_familiarity(measured.values, recommender, data, rows, rng=sources[6])
     about = {"profile": profile, "k": sets.k, "maskings": sorted(maskings), "n_users": len(rows)}
     return {"about": about, "users": rows.tolist(), **measured.values.as_json()}
 
@@ -172,7 +177,7 @@ class _Measurement:
         self.values.vector("mixing.same", mixing.per_user_same)
         if posterior.n_dimensions > 1:
             for name, vector in vars(code_sparsity(posterior)).items():
-                self.values.mean(f"sparsity.{name}", vector)
+                self.values.mean(f"sparsity.{name}", vector, keep=True)
         spread_and_overlap(self.values, posterior, self.sets)
 
     def masking(self, name: str, masking: EncodeMasked, rng: np.random.Generator) -> None:
@@ -181,8 +186,8 @@ class _Measurement:
             self.recommender, self.contents, self.extent.n_draws, rng=drawn, encode_masked=masking
         )
         drift = drift_between(self.clean, draws, self.sets.k)
-        self.values.mean(f"drift.{name}.between_draws", drift.between_draws)
-        self.values.mean(f"drift.{name}.with_clean", drift.with_clean)
+        self.values.mean(f"drift.{name}.between_draws", drift.between_draws, keep=True)
+        self.values.mean(f"drift.{name}.with_clean", drift.with_clean, keep=True)
         self.values.number("drift.by_chance", drift.by_chance, len(self.rows))
         self.values.mask_spread(f"spread.{name}", self.clean, draws)
         found = self._collaboration(coded, 0, masking)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from collabtheory.errors import InvalidInput
 from collabtheory.latent.drift import mean_over_users
 from collabtheory.latent.posterior_overlap import log_affinity
 from collabtheory.latent.wasserstein import pairwise_w2, w2
@@ -44,15 +45,17 @@ class Values:
 
     def vector(self, name: str, values: np.ndarray) -> None:
         """Add one entry a user; NaN becomes None."""
-        if len(values) == self._n_users:
-            self._per_user[name] = [float(value) if math.isfinite(value) else None for value in values]
+        if len(values) != self._n_users:
+            raise InvalidInput(f"{name} must have one entry for each of {self._n_users} users; it has {len(values)}")
+        self._per_user[name] = [float(value) if math.isfinite(value) else None for value in values]
 
-    def mean(self, name: str, values: np.ndarray) -> None:
-        """Add a vector and its mean over the users for whom it is defined."""
+    def mean(self, name: str, values: np.ndarray, *, keep: bool = False) -> None:
+        """Add the mean over the users for whom a number is defined; ``keep`` the numbers too, one a user."""
         defined = values[np.isfinite(values)]
         empty = Estimate(math.nan, math.nan, math.nan, 0)
         self.estimate(name, mean_over_users(defined) if len(defined) else empty)
-        self.vector(name, values)
+        if keep:
+            self.vector(name, values)
 
     def help(self, name: str, found: HelpByDistance) -> None:
         """Add the shares of local, global and other pairs."""
@@ -68,7 +71,7 @@ class Values:
         """Add how far masks move a user's posterior, and that relative to how far users are apart."""
         moves = [np.asarray(w2(draws[a], draws[b])) for a in range(len(draws)) for b in range(a)]
         moved, apart = np.mean(moves, 0), np.asarray(pairwise_w2(clean))
-        self.mean(f"{name}.by_mask", moved)
+        self.mean(f"{name}.by_mask", moved, keep=True)
         pairs = 1.0 - np.eye(len(moved))
         sums = leave_group_out(np.stack([np.diag(moved), np.eye(len(moved)), apart, pairs]))
         with np.errstate(invalid="ignore", divide="ignore"):

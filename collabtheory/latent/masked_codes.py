@@ -109,7 +109,11 @@ def thinned_posteriors(
 
 def thinned(contents: sparse.csr_array, keep_probability: float, rng: np.random.Generator) -> sparse.csr_array:
     """Return the contents with each entry kept with ``keep_probability``; a row may lose all of its items."""
-    kept = rng.random(contents.nnz) < keep_probability
+    return kept_entries(contents, rng.random(contents.nnz) < keep_probability)
+
+
+def kept_entries(contents: sparse.csr_array, kept: np.ndarray) -> sparse.csr_array:
+    """Return the contents with some of their entries, ``kept`` ``(nnz,)`` bool."""
     before = np.concatenate([[0], np.cumsum(kept)])
     return sparse.csr_array(
         (contents.data[kept], contents.indices[kept], before[contents.indptr]), shape=contents.shape

@@ -1,0 +1,96 @@
+"""Familiarity of users against sparsity and commitment of their codes, as named values (question E11)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from collabtheory.data import Interactions
+from collabtheory.latent.changed_histories import LENGTHS, length_experiment, replace_items
+from collabtheory.latent.code_sparsity import CodeSparsity, code_sparsity
+from collabtheory.latent.collaboration_values import Values
+from collabtheory.latent.familiarity import familiarity, familiarity_effects
+from collabtheory.models.recommender import Recommender
+
+EXCHANGED_SHARE = 0.5
+"""Of each user's items that popular or rare ones replace; the rest keeps the user recognisable."""
+LARGEST_SHARE_OF_ITEMS = 1 / 3
+"""Users with more of all items than this have too few others to exchange theirs for."""
+
+
+def add_familiarity(
+    values: Values, recommender: Recommender, data: Interactions, rows: np.ndarray, *, rng: np.random.Generator
+) -> None:
+    """Add rank correlations, and the paired differences of experiments on the same users.
+
+    Parameters
+    ----------
+    values
+        Where the numbers go. ``familiarity.correlation.A.B``: of familiarity A with outcome B over users;
+        ``familiarity.partial.A.B``: at fixed other familiarities. Mean paired differences of an outcome:
+        ``familiarity.shorter_history.B`` (shortest random part of the history minus longest),
+        ``familiarity.per_doubling.B`` (slope on the logarithm of the length), ``familiarity.popular_minus_rare.B``
+        (half of the items exchanged for popular ones, against rare ones), ``familiarity.unrelated_items.B`` (all
+        items exchanged for others of the same popularity, minus the user's own), ``familiarity.uniform_items.B``
+        (for any others).
+    recommender, data, rows
+        The model, its data, and row numbers of users with items.
+    rng
+        Source of the draws.
+
+    Examples
+    --------
+    >>> from collabtheory.data.planted import PlantedWorld, generate
+    >>> from collabtheory.models import ModelSpec, MultVAE, from_mult_vae
+    >>> world = generate(PlantedWorld(n_users=40), 0)
+    >>> model = from_mult_vae(MultVAE(ModelSpec(hidden=(4,), latent=2), 480, np.random.default_rng(0)))
+    >>> values = Values(40)
+    >>> add_familiarity(values, model, world, np.arange(40), rng=np.random.default_rng(1))
+    >>> values.as_json()["values"]["familiarity.per_doubling.kl"]["n"] > 10
+    True
+    """
+    original = code_sparsity(recommender.posterior(data.matrix[rows]))
+    for effect in familiarity_effects(familiarity(data, rows), original):
+        name = f"{effect.familiarity}.{effect.outcome}"
+        values.estimate(f"familiarity.correlation.{name}", effect.plain)
+        values.estimate(f"familiarity.partial.{name}", effect.given_others)
+    by_length, by_items = rng.spawn(2)
+    _add_lengths(values, recommender, data, rows, by_length)
+    exchangeable = rows[data.sizes[rows] <= LARGEST_SHARE_OF_ITEMS * data.n_items]
+    if len(exchangeable) > 1:
+        _add_exchanges(values, recommender, data, exchangeable, by_items)
+
+
+def _add_lengths(
+    values: Values, recommender: Recommender, data: Interactions, rows: np.ndarray, rng: np.random.Generator
+) -> None:
+    # Only as long as a third of the users can take part.
+    longest = np.quantile(data.sizes[rows], 2 / 3)
+    lengths = tuple(length for length in LENGTHS if length <= longest)
+    if len(lengths) < 2:
+        return
+    found = length_experiment(recommender, data, rows, lengths=lengths, rng=rng)
+    for outcome in vars(found.codes[0]):
+        values.mean(f"familiarity.shorter_history.{outcome}", found.shortest_minus_longest(outcome))
+        values.mean(f"familiarity.per_doubling.{outcome}", found.per_doubling(outcome))
+
+
+def _add_exchanges(
+    values: Values, recommender: Recommender, data: Interactions, rows: np.ndarray, rng: np.random.Generator
+) -> None:
+    contents, counts = data.matrix[rows], np.asarray(data.matrix.sum(0)).ravel()
+    seed = int(rng.integers(2**63))
+
+    def codes(kind: str, share: float) -> CodeSparsity:
+        # The same state, so that the same items go under every kind.
+        changed = replace_items(contents, counts, kind, share=share, rng=np.random.default_rng(seed))
+        return code_sparsity(recommender.posterior(changed))
+
+    own = code_sparsity(recommender.posterior(contents))
+    pairs = {
+        "popular_minus_rare": (codes("popular", EXCHANGED_SHARE), codes("rare", EXCHANGED_SHARE)),
+        "unrelated_items": (codes("similar", 1.0), own),
+        "uniform_items": (codes("uniform", 1.0), own),
+    }
+    for name, (first, second) in pairs.items():
+        for outcome in vars(own):
+            values.mean(f"familiarity.{name}.{outcome}", getattr(first, outcome) - getattr(second, outcome))
