@@ -39,7 +39,10 @@ def cohens_d(first: np.ndarray, second: np.ndarray) -> float:
     1.0
     """
     x, y = finite_vector(first, "first"), finite_vector(second, "second")
-    squares = sum(0.0 if np.ptp(v) == 0 else float(((v - v.mean()) ** 2).sum()) for v in (x, y))
+    # Means of equal constants may differ by rounding, which must not pass for an infinite effect.
+    if np.ptp(x) == np.ptp(y) == 0:
+        return _ratio(float(x[0] - y[0]), 0.0)
+    squares = float(((x - x.mean()) ** 2).sum() + ((y - y.mean()) ** 2).sum())
     return _ratio(float(x.mean() - y.mean()), float(np.sqrt(squares / (len(x) + len(y) - 2))))
 
 

@@ -108,7 +108,7 @@ def label_permutation_p(
         # Weights cancel within a stratum, so that centring changes no statistic and saves digits.
         expected += float(weights[rows] @ centred)
         sums += _permuted_sums(centred, weights[rows], resamples, rng)
-    slack = _rounding(weights * (x - x.mean()))
+    slack = _rounding(weights * x)
     return float(1 + (np.abs(sums) >= abs(expected) - slack).sum()) / (1 + resamples)
 
 

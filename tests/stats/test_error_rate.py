@@ -1,0 +1,40 @@
+"""Measured error rates: exact intervals, independent repetitions."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from collabtheory.errors import InvalidInput
+from collabtheory.stats import measure_error_rate
+
+
+def test_interval_is_clopper_pearson_by_its_beta_quantiles():
+    rate = measure_error_rate(lambda rng: bool(rng.random() < 0.1), 200, np.random.default_rng(0))
+    k, n = rate.count, 200
+    assert 0 < k < n
+    assert (rate.low, rate.high) == pytest.approx(
+        (stats.beta.ppf(0.025, k, n - k + 1), stats.beta.ppf(0.975, k + 1, n - k))
+    )
+    assert rate.rate == k / n
+
+
+@pytest.mark.parametrize(("wrong", "contains", "exceeds"), [(0, False, False), (10, True, False), (30, False, True)])
+def test_low_right_and_high_rates_are_told_apart(wrong, contains, exceeds):
+    outcomes = iter([True] * wrong + [False] * (200 - wrong))
+    rate = measure_error_rate(lambda rng: next(outcomes), 200, np.random.default_rng(0))
+    assert (rate.contains_nominal, rate.exceeds_nominal) == (contains, exceeds)
+
+
+def test_the_first_repetitions_do_not_depend_on_how_many_follow():
+    few, many = [], []
+    measure_error_rate(lambda rng: bool(few.append(rng.random())), 5, np.random.default_rng(1))
+    measure_error_rate(lambda rng: bool(many.append(rng.random())), 9, np.random.default_rng(1))
+    assert few == many[:5]
+    assert len(set(many)) == 9
+
+
+def test_misuse_is_named():
+    with pytest.raises(InvalidInput, match="repetitions"):
+        measure_error_rate(lambda rng: True, 0, np.random.default_rng(0))
+    with pytest.raises(InvalidInput, match="level"):
+        measure_error_rate(lambda rng: True, 5, np.random.default_rng(0), level=5)
