@@ -14,7 +14,7 @@ from collabtheory.latent.posterior_overlap import log_affinity
 from collabtheory.latent.wasserstein import pairwise_w2, w2
 from collabtheory.models.posterior import DiagonalGaussian
 from collabtheory.stats import Estimate
-from collabtheory.transfer.collaboration import HelpByDistance, jackknife_estimate, leave_group_out
+from collabtheory.transfer.help_by_distance import HelpByDistance, jackknife_estimate, leave_group_out
 from collabtheory.transfer.pair_sets import PairSets
 
 _BLOCK_ENTRIES = 1 << 22

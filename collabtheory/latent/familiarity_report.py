@@ -55,9 +55,7 @@ def add_familiarity(
         values.estimate(f"familiarity.partial.{name}", effect.given_others)
     by_length, by_items = rng.spawn(2)
     _add_lengths(values, recommender, data, rows, by_length)
-    exchangeable = rows[data.sizes[rows] <= LARGEST_SHARE_OF_ITEMS * data.n_items]
-    if len(exchangeable) > 1:
-        _add_exchanges(values, recommender, data, exchangeable, by_items)
+    _add_exchanges(values, recommender, data, rows, by_items)
 
 
 def _add_lengths(
@@ -70,14 +68,20 @@ def _add_lengths(
         return
     found = length_experiment(recommender, data, rows, lengths=lengths, rng=rng)
     for outcome in vars(found.codes[0]):
-        values.mean(f"familiarity.shorter_history.{outcome}", found.shortest_minus_longest(outcome))
-        values.mean(f"familiarity.per_doubling.{outcome}", found.per_doubling(outcome))
+        for name, changes in (
+            ("shorter_history", found.shortest_minus_longest(outcome)),
+            ("per_doubling", found.per_doubling(outcome)),
+        ):
+            values.mean(f"familiarity.{name}.{outcome}", _spread_out(changes, found.users, rows), keep=True)
 
 
 def _add_exchanges(
     values: Values, recommender: Recommender, data: Interactions, rows: np.ndarray, rng: np.random.Generator
 ) -> None:
-    contents, counts = data.matrix[rows], np.asarray(data.matrix.sum(0)).ravel()
+    exchangeable = rows[data.sizes[rows] <= LARGEST_SHARE_OF_ITEMS * data.n_items]
+    if len(exchangeable) < 2:
+        return
+    contents, counts = data.matrix[exchangeable], np.asarray(data.matrix.sum(0)).ravel()
     seed = int(rng.integers(2**63))
 
     def codes(kind: str, share: float) -> CodeSparsity:
@@ -93,4 +97,12 @@ def _add_exchanges(
     }
     for name, (first, second) in pairs.items():
         for outcome in vars(own):
-            values.mean(f"familiarity.{name}.{outcome}", getattr(first, outcome) - getattr(second, outcome))
+            changes = getattr(first, outcome) - getattr(second, outcome)
+            values.mean(f"familiarity.{name}.{outcome}", _spread_out(changes, exchangeable, rows), keep=True)
+
+
+def _spread_out(changes: np.ndarray, users: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return one entry for each of ``rows`` (ascending): NaN for those who took no part."""
+    everyone = np.full(len(rows), np.nan)
+    everyone[np.searchsorted(rows, users)] = changes
+    return everyone

@@ -55,6 +55,16 @@ def test_values_are_within_their_intervals_and_vectors_have_an_entry_a_user(meas
     assert {len(vector) for vector in measured["per_user"].values()} == {len(measured["users"])}
 
 
+def test_users_too_short_for_an_experiment_have_none(world: Interactions, measured: dict) -> None:
+    users = np.array(measured["users"])
+    changes = measured["per_user"]["familiarity.per_doubling.kl"]
+    took_part = np.array([change is not None for change in changes])
+    assert took_part.tolist() == (world.sizes[users] >= 10).tolist()
+    assert 0 < took_part.sum() == measured["values"]["familiarity.per_doubling.kl"]["n"] < len(users)
+    mean = np.mean([change for change in changes if change is not None])
+    assert measured["values"]["familiarity.per_doubling.kl"]["value"] == pytest.approx(mean)
+
+
 def test_two_models_are_measured_on_the_same_users_and_pairs(world: Interactions, measured: dict) -> None:
     other = measure_model(model(keep=1.0, seed=2), world, rng=rng_of())
     assert other["users"] == measured["users"]

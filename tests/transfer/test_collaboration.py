@@ -18,7 +18,8 @@ from collabtheory.latent.masked_codes import masked_posteriors
 from collabtheory.models import ModelSpec, MultVAE, from_mult_vae
 from collabtheory.models.recommender import Recommender
 from collabtheory.stats import grouped_jackknife
-from collabtheory.transfer.collaboration import collaboration_mass, help_by_distance
+from collabtheory.transfer.collaboration import collaboration_mass
+from collabtheory.transfer.help_by_distance import help_by_distance
 from collabtheory.transfer.pair_sets import PairSets, pair_sets, related
 
 
