@@ -112,5 +112,5 @@ def _alignment(spec: TrainingSpec, mu: Tensor, sigma: Tensor, contents: Tensor, 
     if spec.alignment_terms == "mean":
         return alignment_loss(mu, torch.zeros_like(sigma), contents, anchors)
     if spec.alignment_terms == "variance":
-        return sigma.square().sum(-1)
+        return alignment_loss(torch.zeros_like(mu), sigma, contents, torch.zeros_like(anchors))
     return alignment_loss(mu, sigma, contents, anchors)

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from collabtheory.errors import InvalidInput
 from collabtheory.models.likelihoods import Likelihood, get_likelihood
 
 
@@ -47,8 +49,32 @@ def likelihood_loss(logits: Tensor, observed: Observed, likelihood: str, confide
 
     Value and gradient come from one pass over the logits. With the Gaussian likelihood observed items weigh
     ``confidence``: :math:`\frac12 \sum_i c_i (\eta_i - x_i)^2`, :math:`c_i` = confidence if :math:`x_i = 1` else 1
-    (arXiv:1802.05814, section 2.2).
+    (arXiv:1802.05814, section 2.2). The gradient cannot be differentiated again: asking for it is an error.
+
+    Parameters
+    ----------
+    logits
+        ``(users, items)``, finite.
+    observed
+        The users' items; a user without items has the loss of an empty content.
+    likelihood
+        Name of the likelihood.
+    confidence
+        Weight of an observed item's squared error against 1 of every other; 1 but for the Gaussian likelihood.
+
+    Raises
+    ------
+    InvalidInput
+        If the likelihood is unknown, or has no squared error for ``confidence`` to weigh.
+
+    Examples
+    --------
+    >>> observed = Observed.of(sparse.csr_array(np.array([[1.0, 0.0, 0.0, 1.0]])))
+    >>> round(float(likelihood_loss(torch.zeros(1, 4), observed, "multinomial")), 4)  # 2 log 4
+    2.7726
     """
+    if confidence != 1.0 and likelihood != "gaussian":
+        raise InvalidInput(f"confidence weighs squared errors; the {likelihood} likelihood has none, so leave it at 1")
     loss: Tensor = _LikelihoodLoss.apply(logits, observed, get_likelihood(likelihood), confidence)  # type: ignore[no-untyped-call]
     return loss
 
@@ -58,6 +84,7 @@ class _LikelihoodLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, observed: Observed, likelihood: Likelihood, confidence: float) -> Tensor:
+        logits = logits.contiguous()
         at = observed.owners * logits.shape[1] + observed.items
         seen = logits.reshape(-1)[at]
         if likelihood.name == "multinomial":
@@ -78,6 +105,7 @@ class _LikelihoodLoss(torch.autograd.Function):
         return partition + observed.sum_by_user(extra - seen)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * upstream[:, None], None, None, None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from collabtheory.data.split import FoldIn, StrongSplit
-from collabtheory.errors import DataError, NumericalFailure
+from collabtheory.errors import DataError, InvalidInput, NumericalFailure
 from collabtheory.models.architectures import build
 from collabtheory.models.autoencoder import Autoencoder, Phase
 from collabtheory.models.batch_loss import Draws, batch_losses, combined
@@ -107,11 +107,14 @@ def train(
 
     Raises
     ------
+    InvalidInput
+        If there are no validation users, or the KL weights shall be learned from a loss that is not multinomial.
     NumericalFailure
         If the loss stops being finite; the message names the epoch.
     DataError
         If ``resume_from`` belongs to another specification.
     """
+    _check(model_spec, spec, split)
     state = _initial_state(model_spec, spec, split, seed)
     identity = {
         "model": model_spec.model_dump(mode="json"),
@@ -149,6 +152,14 @@ def validation_ndcg(model: Autoencoder, users: FoldIn, block: int = 1024) -> flo
         for start in range(0, users.fold_in.shape[0], block)
     ]
     return float(np.concatenate(values).mean())
+
+
+def _check(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit) -> None:
+    if split.validation.n_users == 0:
+        raise InvalidInput("the split has no validation users, and they decide which epoch is the result")
+    loss = model_spec.likelihood if spec.objective == "likelihood" else spec.objective
+    if spec.kl_weighting == "learned" and loss not in ("multinomial", "sampled_softmax"):
+        raise InvalidInput(f"KL weights are learned from a multinomial loss or its sampled form; this one is {loss}")
 
 
 def _initial_state(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int) -> _State:
@@ -230,11 +241,12 @@ def _set_learning_rate(optimiser: torch.optim.Optimizer, spec: TrainingSpec, sha
 def at_full_weight(spec: TrainingSpec, epoch: int) -> bool:
     """Return whether the KL weight is at its cap at the end of ``epoch``."""
     # Schedules count steps from 0, so the last step of an epoch is just short of its end.
-    return spec.beta == 0 or scheduled_beta(spec, 1000 * epoch - 1, 1000 * spec.epochs) >= 0.999 * spec.beta
+    return spec.beta == 0 or scheduled_beta(spec, 1000 * epoch - 1, 1000 * spec.epochs) >= 0.998 * spec.beta
 
 
 def _out_of_patience(state: _State, spec: TrainingSpec, epoch: int) -> bool:
-    return state.best_epoch > 0 and epoch - state.best_epoch > spec.patience
+    waited = sum(at_full_weight(spec, past) for past in range(state.best_epoch + 1, epoch))
+    return state.best_epoch > 0 and waited >= spec.patience
 
 
 def _absorb(state: _State, record: Epoch, spec: TrainingSpec) -> None:
