@@ -36,13 +36,13 @@ def comparison_table(studies: Study | Sequence[Study], claim: str | None = None,
         Column("Claim", group=True),
         Column("First against second"),
         Column("Measure"),
+        Column("Verdict"),
         Column("Difference", form="signed", align="right"),
         Column("n", form="integer", align="right"),
         Column("d", form="signed", align="right"),
         Column("p", form="number", align="right"),
         Column("p (Holm)", form="number", align="right"),
         Column("Detectable", form="number", align="right"),
-        Column("Verdict"),
     )
     rows = tuple(
         (study.data.name, *_comparison_cells(study, one))
@@ -98,13 +98,13 @@ def _comparison_cells(study: Study, one: Comparison) -> tuple[Cell, ...]:
         one.claim,
         f"{titles.get(one.first, one.first)} against {titles.get(one.second, one.second)}",
         f"{metric_label(one.metric)} [{one.cohort}]" if one.cohort else metric_label(one.metric),
+        verdict_words(one.verdict).label,
         interval_cell(one.difference),
         one.difference.n,
         one.effect_size,
         one.p,
         one.p_adjusted,
         one.smallest_detectable,
-        verdict_words(one.verdict).label,
     )
 
 

@@ -29,8 +29,8 @@ def models_table(study: Study) -> Table:
     names = union(method.metrics for method in methods)
     columns = [Column("Model"), *(_metric_column(name, methods) for name in names)]
     columns.append(Column("SE", form="number", align="right"))
-    columns.append(Column("Coverage@100", form="share", align="right", spare=True))
-    columns.append(Column("Popularity@100", form="share", align="right", spare=True))
+    columns.append(Column("Coverage at 100", form="share", align="right", spare=True))
+    columns.append(Column("Popularity at 100", form="share", align="right", spare=True))
     rows = []
     for method in methods:
         main = method.metrics.get(MAIN)

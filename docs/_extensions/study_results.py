@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from html import escape
@@ -39,6 +40,8 @@ KINDS: dict[str, Callable[[Sequence[Study]], list[Table | None]]] = {
     "verdicts": lambda studies: [verdict_matrix(studies)],
 }
 
+LONG = 24
+"""Text of more characters than this may be broken between lines."""
 OTHERS = ("claim", "forest", "provenance", "known")
 
 
@@ -90,8 +93,16 @@ def table_nodes(table: Table) -> list[nodes.Node]:
 
 
 def _row(texts: Sequence[str], classes: Sequence[str]) -> nodes.row:
-    cells = zip(texts, classes, strict=True)
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", text), classes=[kind]) for text, kind in cells))
+    return nodes.row("", *(_entry(text, kind) for text, kind in zip(texts, classes, strict=True)))
+
+
+def _entry(text: str, kind: str) -> nodes.entry:
+    """Return a cell; an interval or an n has a line of its own, and only long text may be broken (see ``studies.css``)."""
+    divided = re.fullmatch(r"(\S.*) (\[[^\]]+, [^\]]+\]|\([^()]*n = [\d,]+\))", text)
+    parts = divided.groups() if divided else (text,)
+    return nodes.entry(
+        "", *(nodes.paragraph("", part) for part in parts), classes=[kind, *(["long"] * (len(text) > LONG))]
+    )
 
 
 def _provenance(studies: Sequence[Study]) -> nodes.bullet_list:
@@ -120,4 +131,5 @@ def _forest(studies: Sequence[Study]) -> list[nodes.Node]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
     app.add_directive("study-results", StudyResults)
+    app.add_css_file("studies.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
