@@ -97,7 +97,7 @@ def _row(texts: Sequence[str], classes: Sequence[str]) -> nodes.row:
 
 
 def _entry(text: str, kind: str) -> nodes.entry:
-    """Return a cell; an interval or an n has a line of its own, and only long text may be broken (see ``studies.css``)."""
+    """Return a cell; an interval or an n has a line of its own, and only long text may be broken (studies.css)."""
     divided = re.fullmatch(r"(\S.*) (\[[^\]]+, [^\]]+\]|\([^()]*n = [\d,]+\))", text)
     parts = divided.groups() if divided else (text,)
     return nodes.entry(
