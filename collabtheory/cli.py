@@ -7,28 +7,33 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from collabtheory._version import __version__
+from collabtheory.cli_common import (
+    EXIT_CODES,
+    ChecksOption,
+    DataOption,
+    Duplicates,
+    MinRating,
+    MinUserItems,
+    Offline,
+    changed,
+    describe,
+    fail,
+    load_data,
+    plain_name,
+    stderr,
+    stdout,
+)
+from collabtheory.cli_studies import add_study_commands
 from collabtheory.errors import CollabTheoryError, InvalidInput
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from collabtheory.claims.attack import Attack
     from collabtheory.claims.discovery import StatementFile
-    from collabtheory.data import Interactions
-    from collabtheory.runs.frozen import Frozen
-
-Spec = TypeVar("Spec", bound="Frozen")
-
-EXIT_CODES = (
-    "Exit codes: 0 fine; 1 something violated or contradicted, or a negative control not caught; 2 usage, bad input or "
-    "unwritable output; 3 vacuous or inconclusive under --strict; 4 crash, or a check that broke; 5 nothing selected; "
-    "130 interrupted."
-)
 
 app = typer.Typer(
     name="collabtheory",
@@ -40,20 +45,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data sets: what exists, fetch one, check a file of yours.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-DataOption = Annotated[
-    str,
-    typer.Option("--data", help="A name (see `data list`) or a file (user,item[,rating[,timestamp]])."),
-]
-MinRating = Annotated[
-    float | None, typer.Option(help="Keep ratings of at least this; default 4, or the data set's own.")
-]
-MinUserItems = Annotated[int | None, typer.Option(min=0, help="Keep users with at least this many items; default 5.")]
-Duplicates = Annotated[str, typer.Option(help="Repeated (user, item) rows: error, first, last or max.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
-ChecksOption = Annotated[
-    Path | None, typer.Option("--checks", help="Folder with statements of your own, instead of the built-in ones.")
-]
 
 
 @app.command(epilog=EXIT_CODES)
@@ -68,7 +59,10 @@ def verify(
     ] = 0,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<profile>.")] = None,
     checks: ChecksOption = None,
-    kind: Annotated[str | None, typer.Option(help="Only statements of this kind: theorem or empirical.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="theorem, empirical (trains and compares many models: minutes to hours) or all."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Vacuous or inconclusive counts as failure (exit code 3).")
     ] = False,
@@ -85,7 +79,7 @@ def verify(
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     jobs = jobs or os.cpu_count() or 1
-    console = _stderr()
+    console = stderr()
     with Pool(jobs) as pool:
         # The workers import what they need while this process does: together that takes half as long.
         pool.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
@@ -95,10 +89,10 @@ def verify(
 
         with contextlib.redirect_stdout(sys.stderr):  # a file of checks may print; standard output is for results
             files = _chosen(checks, ids or [], kind)
-        interactions = _load(data, min_rating, min_user_items, duplicates, offline)
+        interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
         if not quiet:
-            _describe(console, interactions)
-        folder = out or Path("runs") / f"{_plain_name(interactions.name)}-{profile}"
+            describe(console, interactions)
+        folder = out or Path("runs") / f"{plain_name(interactions.name)}-{profile}"
         with show_progress(console, quiet=quiet) as (expect, on_event):
             outcome = run_verification(
                 interactions,
@@ -164,7 +158,7 @@ def attack(
     for file in files:
         _say(file.identifier)
         attacks += attack_file(file, seconds=seconds, seed=seed, out=out, on_start=_say)
-    print_attacks(_stdout(), tuple(attacks), as_json=json)
+    print_attacks(stdout(), tuple(attacks), as_json=json)
     raise typer.Exit(1 if any(not one.as_expected for one in attacks) else 0)
 
 
@@ -220,7 +214,7 @@ def train(
     from collabtheory.models.training_run import train_to_file
 
     settings = get_profile(profile)
-    model = _changed(
+    model = changed(
         ModelSpec,
         settings.model,
         keep_probability=keep_probability,
@@ -228,10 +222,10 @@ def train(
         likelihood=likelihood,
         alignment_weight=alignment_weight,
     )
-    training = _changed(TrainingSpec, settings.training, epochs=epochs, beta=beta, snapshots=())
-    interactions = _load(data, min_rating, min_user_items, duplicates, offline)
-    console = _stderr()
-    _describe(console, interactions)
+    training = changed(TrainingSpec, settings.training, epochs=epochs, beta=beta, snapshots=())
+    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    console = stderr()
+    describe(console, interactions)
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("training", total=training.epochs)
         trained, test_ndcg = train_to_file(
@@ -243,6 +237,45 @@ def train(
             on_epoch=lambda epoch: bars.update(bar, completed=epoch.epoch),
         )
     typer.echo(f"{out}: best epoch {trained.best_epoch} of {len(trained.history)}, test nDCG@100 {test_ndcg:.4f}")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A checkpoint that `train` wrote.")],
+    data: DataOption = "planted",
+    seed: Annotated[int | None, typer.Option(min=0, help="Split; the one of the training if not given.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Metrics, such as recall@20/n; the usual three.")] = None,
+    min_rating: MinRating = None,
+    min_user_items: MinUserItems = None,
+    duplicates: Duplicates = "error",
+    offline: Offline = False,
+) -> None:
+    """Test a checkpoint on users that its training never saw: accuracy by cohort, coverage, popularity bias."""
+    from collabtheory.models.training_run import evaluate_file
+    from collabtheory.report.evaluation_table import print_evaluation
+
+    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    print_evaluation(stdout(), evaluate_file(model, interactions, seed=seed, metrics=metric))
+
+
+@app.command("check-vae")
+def check_vae(
+    target: Annotated[str, typer.Argument(help="A checkpoint of this project, or path/to/file.py:NAME.")],
+    data: Annotated[str | None, typer.Option("--data", help="Users to probe it with; made up if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of the table.")] = False,
+) -> None:
+    """Check any VAE recommender for the errors known from public code. Exit code 1: something is wrong."""
+    from collabtheory.conformance import check_vae as run_checks
+    from collabtheory.conformance import contents_for, exit_code, load_under_test, print_findings
+    from collabtheory.runs.seeds import derive
+
+    tested = load_under_test(target)
+    interactions = load_data(data, None, None, "error", offline=False) if data else None
+    contents = contents_for(target, tested, interactions, derive(seed, "contents"))
+    findings = run_checks(tested, contents, rng=derive(seed, "checks"))
+    print_findings(stdout(), findings, as_json=json)
+    raise typer.Exit(exit_code(findings))
 
 
 @app.command()
@@ -306,6 +339,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit(0)
 
 
+add_study_commands(app)
+
+
 class Interrupted(BaseException):
     """Ctrl-C or a polite kill; not a KeyboardInterrupt, which the command-line library would turn into exit code 1."""
 
@@ -317,16 +353,16 @@ def main() -> None:
     try:
         app()
     except Interrupted:
-        _fail("interrupted; the same command goes on from here", 130)
+        fail("interrupted; the same command goes on from here", 130)
     except CollabTheoryError as error:
-        _fail(f"error: {error}", error.exit_code)
+        fail(f"error: {error}", error.exit_code)
     except OSError as error:
-        _fail(f"error: {error.filename or 'input or output'}: {error.strerror or error}", 2)
+        fail(f"error: {error.filename or 'input or output'}: {error.strerror or error}", 2)
     except Exception as error:
         import traceback
 
         traceback.print_exc()
-        _fail(f"crash: {type(error).__name__}: {error}", 4)
+        fail(f"crash: {type(error).__name__}: {error}", 4)
 
 
 def _say(message: str) -> None:
@@ -338,46 +374,16 @@ def _interrupt(*signal_and_frame: object) -> None:
     raise Interrupted
 
 
-def _fail(message: str, code: int) -> None:
-    sys.stderr.write(" ".join(message.split()) + "\n")
-    sys.exit(code)
-
-
-def _changed(kind: type[Spec], spec: Spec, **changes: object) -> Spec:
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return kind.model_validate({**spec.model_dump(), **given})
-    except ValueError as error:
-        first = error.errors()[0]  # type: ignore[attr-defined]
-        raise InvalidInput(f"--{'-'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}") from error
-
-
 def _chosen(folder: Path | None, ids: list[str], kind: str | None) -> tuple[StatementFile, ...]:
     from collabtheory.claims.discovery import discover, select
 
     files = select(discover(folder), ids)
-    chosen = tuple(file for file in files if kind is None or file.statement.kind == kind)
+    # Claims about data train dozens of models, so they run only where they are asked for.
+    kind = kind or ("all" if ids or folder else "theorem")
+    chosen = tuple(file for file in files if kind == "all" or file.statement.kind == kind)
     if not chosen:
-        _fail(f"error: no statement selected (kind {kind!r})", 5)
+        fail(f"error: no statement selected (kind {kind!r})", 5)
     return chosen
-
-
-def _load(
-    data: str, min_rating: float | None, min_user_items: int | None, duplicates: str, offline: bool
-) -> Interactions:
-    from collabtheory.data import load
-
-    return load(data, min_rating=min_rating, min_user_items=min_user_items, duplicates=duplicates, offline=offline)
-
-
-def _describe(console: Console, data: Interactions) -> None:
-    for step in data.filters:
-        console.print(str(step), highlight=False, markup=False)
-    console.print(
-        f"{data.name}: {data.n_users:,} users x {data.n_items:,} items, {data.n_interactions:,} interactions",
-        highlight=False,
-        markup=False,
-    )
 
 
 def _print_outcome(folder: Path, *, as_json: bool) -> None:
@@ -387,19 +393,3 @@ def _print_outcome(folder: Path, *, as_json: bool) -> None:
     from collabtheory.report import print_verdicts
 
     print_verdicts(folder)
-
-
-def _plain_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name) or "data"
-
-
-def _stdout() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
-def _stderr() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)

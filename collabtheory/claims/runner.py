@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collabtheory.claims.discovery import StatementFile, discover
+from collabtheory.claims.multiplicity import corrected
 from collabtheory.claims.plan import Plan, make_plan
 from collabtheory.claims.profiles import PairSpec, get_profile
 from collabtheory.claims.record import run_checks, to_line
@@ -26,6 +27,8 @@ from collabtheory.runs.files import write_atomically
 from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
 from collabtheory.runs.store import Store, exclusive
 from collabtheory.runs.task import Task, canonical_json
+from collabtheory.studies.profiles import StudyProfile, get_study_profile
+from collabtheory.studies.publication import publish_study
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def verify(
     on_event: Callable[[Event], None] = lambda event: None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     pool: Pool | None = None,
+    methods: tuple[str, ...] = (),
+    study_profile: StudyProfile | None = None,
+    command: str = "",
 ) -> Outcome:
     """Check statements on a data set and write the run folder.
 
@@ -92,6 +98,12 @@ def verify(
         Called with progress, and once with the plan.
     pool
         Workers that were started earlier, in place of ``jobs`` new ones.
+    methods
+        Methods to fit besides those that the statements compare, for the tables of a study.
+    study_profile
+        Sizes, folds and tuning of a study; those of ``profile`` if None.
+    command
+        The command line, kept with the results of a study.
 
     Raises
     ------
@@ -100,7 +112,7 @@ def verify(
     OutputError
         If the folder cannot be written or is in use.
     """
-    if not files:
+    if not files and not methods:
         raise InvalidInput("no statement to check")
     if seeds < 1 or jobs < 1:
         raise InvalidInput(f"seeds and jobs must be at least 1; they are {seeds} and {jobs}")
@@ -112,7 +124,7 @@ def verify(
         data_file = _store_data(data, store)
         plan = make_plan(
             files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint,
-            profile_name=profile,
+            profile_name=profile, study_profile=study_profile or get_study_profile(profile), methods=methods,
         )  # fmt: skip
         on_plan(plan)
         forget_broken(plan.checks, store)
@@ -121,6 +133,7 @@ def verify(
         lines = [
             line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()
         ]
+        lines = [to_line(record) for record in corrected([json.loads(line) for line in lines])]
         write_results(
             folder,
             lines,
@@ -132,6 +145,16 @@ def verify(
             stages=plan.stages,
             times=store.times(plan.tasks),
         )
+        if plan.study is not None:
+            publish_study(
+                folder,
+                plan.study,
+                store,
+                data,
+                lines,
+                settings=study_profile or get_study_profile(profile),
+                command=command,
+            )
     return Outcome(folder, tuple(json.loads(line) for line in lines))
 
 

@@ -111,7 +111,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             *("mult_dae", "Mult-DAE"),
-            changes={"architecture": "mult_dae", "hidden": (), "annealing": 0.0},
+            changes={"architecture": "mult_dae", "hidden": (), "latent": 200, "annealing": 0.0},
             search={**_MASKED, "weight_decay": (0.0, 1e-5, 1e-4, 1e-3)},
         ),
         Method("rec_vae", "RecVAE", changes=_REC_VAE, search={**_MASKED, **_GAMMA}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def permuted_labels(statement: Statement, first: str, second: str, metric: str =
             rng=subject.rng("permuted", first, second),
             level=STRICT_LEVEL,
         )
-        return _control(found, "an effect is found although it is nobody's", found.verdict == "inconclusive")
+        return twin(found, "an effect is found although it is nobody's", found.verdict == "inconclusive")
 
     return negative_control(
         statement,
@@ -100,23 +100,23 @@ def permuted_labels(statement: Statement, first: str, second: str, metric: str =
 def turned_round(statement: Statement, first: str, second: str, metric: str = MAIN_METRIC) -> Check:
     """Return the control that a planted lead of the second method must contradict the claim.
 
-    The planted lead is as large as the standard deviation of the users' real differences over four, on top of their
+    The planted lead is as large as the standard deviation of the users' real differences over two, on top of their
     noise around its mean: the claim has to come out contradicted, not merely unsupported.
     """
 
     def check_turned(subject: Subject) -> Evidence:
         left, right = (subject.study.users(name)[metric].to_numpy() for name in (first, second))
         noise = (left - right) - (left - right).mean()
-        planted = noise - max(float(noise.std()), 1e-3) / 4
+        planted = noise - max(float(noise.std()), 1e-3) / 2
         found = compare_paired(
             planted, np.zeros_like(planted), rng=subject.rng("turned", first, second), level=STRICT_LEVEL
         )
-        return _control(found, "the claim survives a planted lead of the other side", found.verdict == "contradicted")
+        return twin(found, "the claim survives a planted lead of the other side", found.verdict == "contradicted")
 
     return negative_control(
         statement,
         "planted_lead_of_the_other",
-        f"{second} is given a lead over {first} of a quarter standard deviation",
+        f"{second} is given a lead over {first} of half a standard deviation",
         stages="study",
         methods=(first, second),
     )(check_turned)
@@ -127,7 +127,8 @@ def cohort_parts(study: Study, first: str, second: str) -> tuple[Part, ...]:
     return tuple(better(study, first, second, cohort=cohort.name) for cohort in COHORTS if cohort.smallest >= 5)
 
 
-def _control(found: Comparison, text: str, refuted: bool) -> Evidence:
+def twin(found: Comparison, text: str, refuted: bool) -> Evidence:
+    """Return the evidence of a false twin: contradicted if it was refuted, supported if it came through."""
     estimate = found.difference
     words = f"difference {estimate.value:+.2g} [{estimate.low:+.2g}, {estimate.high:+.2g}] at {STRICT_LEVEL:.1%}"
     verdict = Verdict.CONTRADICTED if refuted else Verdict.SUPPORTED
@@ -150,6 +151,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(one) for name, one in value.items()}
     return float(f"{value:.9g}") if isinstance(value, float) else value
-
-
-CheckFunction = Callable[[Subject], Evidence]
