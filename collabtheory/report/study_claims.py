@@ -12,10 +12,14 @@ from collabtheory.report.table import Cell, Column, Estimate, Table
 from collabtheory.report.words import COUNTED, verdict_words
 
 COMPARISON_CAPTION = (
-    "Difference: first minus second over the same users, with its interval; a cohort in brackets after the measure. "
-    "d: mean difference over the standard deviation of the differences. p: permutation test; p (Holm): corrected over "
-    "the claims of the run. Detectable: the smallest difference that would have been seen with power 0.8."
+    "Difference: the first minus the second, over the same users, with its interval; a cohort in brackets after the "
+    "measure. "
+    "d: mean difference over the standard deviation of the differences. p: the larger of the permutation test over "
+    "users and the t test over folds; p (Holm): corrected over all comparisons of the run. Detectable: the smallest "
+    "difference that would have been seen with power 0.8."
 )
+
+EXPECTED = {"greater": "above", "less": "below"}
 
 
 def comparison_table(studies: Study | Sequence[Study], claim: str | None = None, *, brief: bool = False) -> Table:
@@ -34,7 +38,7 @@ def comparison_table(studies: Study | Sequence[Study], claim: str | None = None,
     columns = (
         Column("Data", group=True),
         Column("Claim", group=True),
-        Column("First against second"),
+        Column("What is claimed"),
         Column("Measure"),
         Column("Verdict"),
         Column("Difference", form="signed", align="right"),
@@ -77,7 +81,10 @@ def claim_tables(studies: Sequence[Study], claim: str) -> tuple[Table, ...]:
     if claim not in CLAIMS:
         raise InvalidInput(f"unknown claim {claim!r}; choose one of {', '.join(CLAIMS)}")
     found = [(study, one) for study in studies for one in study.claims if one.id == claim]
-    verdicts = tuple((study.data.name, verdict_words(one.verdict).label, " ".join(one.notes)) for study, one in found)
+    verdicts = tuple(
+        (study.data.name, verdict_words(one.verdict).label, "; ".join(note.rstrip(".") for note in one.notes))
+        for study, one in found
+    )
     numbers = tuple(
         (study.data.name, number.label, _number_cell(number), number.unit if number.unit != "1" else "", number.n)
         for study, one in found
@@ -96,7 +103,7 @@ def _comparison_cells(study: Study, one: Comparison) -> tuple[Cell, ...]:
     titles = {**study.titles, **{method.name: method_title(method) for method in study.methods}}
     return (
         one.claim,
-        f"{titles.get(one.first, one.first)} against {titles.get(one.second, one.second)}",
+        f"{titles.get(one.first, one.first)} {EXPECTED[one.expected]} {titles.get(one.second, one.second)}",
         f"{metric_label(one.metric)} [{one.cohort}]" if one.cohort else metric_label(one.metric),
         verdict_words(one.verdict).label,
         interval_cell(one.difference),

@@ -95,7 +95,10 @@ class Method(_Part):
 
 
 class Comparison(_Part):
-    """``first`` minus ``second`` over the same users, with the verdict on the claim that it is above zero."""
+    """``first`` minus ``second`` over the same users, with the verdict on the claim that it is above (below) zero.
+
+    ``second`` may be a number, against which a measure of ``first`` is held.
+    """
 
     claim: str
     first: str
@@ -107,6 +110,7 @@ class Comparison(_Part):
     p: float | None = Field(None, ge=0, le=1)
     p_adjusted: float | None = Field(None, ge=0, le=1)
     smallest_detectable: float | None = Field(None, ge=0)
+    expected: Literal["greater", "less"] = "greater"
     verdict: Verdict
 
 
@@ -115,7 +119,7 @@ class Claim(_Part):
 
     id: str = Field(pattern=r"^E([1-9]|1[0-2])$")
     title: str
-    verdict: Verdict
+    verdict: Verdict | Literal["vacuous"]
     numbers: tuple[ClaimNumber, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -170,7 +174,7 @@ class Study(_Part):
         _once("settings_study.rows", settings)
         for i, one in enumerate(self.comparisons):
             for side in (one.first, one.second):
-                if side not in (*self.titles, *settings):
+                if side not in (*self.titles, *settings) and not _is_number(side):
                     raise ValueError(f"comparisons[{i}] names {side!r}, which is neither a method nor a setting")
         return self
 
@@ -179,3 +183,11 @@ def _once(field: str, names: list[str]) -> None:
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise ValueError(f"{field} has {twice!r} twice")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

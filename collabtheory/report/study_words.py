@@ -36,7 +36,9 @@ def metric_label(name: str) -> str:
     >>> metric_label("ndcg@100"), metric_label("recall@20"), metric_label("neighbour_overlap")
     ('nDCG@100', 'Recall@20', 'neighbour overlap')
     """
-    return re.sub(r"^ndcg(?=@)", "nDCG", re.sub(r"^recall(?=@)", "Recall", name)).replace("_", " ")
+    return re.sub(r"^ndcg(?=@)", "nDCG", re.sub(r"^recall(?=@)", "Recall", name)).translate(
+        {ord("_"): " ", ord("."): " "}
+    )
 
 
 def claim_key(claim: str) -> tuple[int, str]:

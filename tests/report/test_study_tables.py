@@ -172,7 +172,7 @@ def test_a_model_that_still_rose_says_so_in_every_table(study):
         marked = [name for name in column(table, "Model") if "(not converged)" in name]
         assert marked == ["RecVAE (not converged)"]
     assert "decide nothing" in models_table(study).caption
-    assert any("RecVAE (not converged)" in text for text in column(comparison_table(study), "First against second"))
+    assert any("RecVAE (not converged)" in text for text in column(comparison_table(study), "What is claimed"))
 
 
 def test_where_all_converged_nothing_is_said(content):
@@ -228,7 +228,22 @@ def test_comparisons_are_in_the_order_of_the_claims(content):
 def test_a_comparison_of_settings_needs_no_method(content):
     content["comparisons"] = [{**content["comparisons"][0], "first": "masked + PIA", "second": "masked"}]
     text = to_markdown(comparison_table(make_study(content)))
-    assert "masked + PIA against masked" in text
+    assert "masked + PIA above masked" in text
+
+
+def test_a_measure_may_be_held_against_a_number_from_above(content):
+    one = {**content["comparisons"][0], "first": "mult_vae", "second": "0.5", "metric": "drift.own.between_draws"}
+    content["comparisons"] = [{**one, "expected": "less"}]
+    (row,) = comparison_table(make_study(content)).rows
+    assert row[1:3] == ("Mult-VAE below 0.5", "drift own between draws")
+
+
+def test_a_claim_may_be_vacuous_but_a_comparison_not(content):
+    content["claims"][0]["verdict"] = "vacuous"
+    assert verdict_matrix([make_study(content)]).rows[3][2].startswith("vacuous")
+    content["comparisons"][0]["verdict"] = "vacuous"
+    with pytest.raises(DataError, match=r"comparisons\[0\]\.verdict"):
+        make_study(content)
 
 
 def test_matrix_has_every_claim_once_and_says_what_was_not_tested(studies):
