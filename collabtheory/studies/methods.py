@@ -75,7 +75,7 @@ METHODS: dict[str, Method] = {
         Method("popularity", "Popularity", "popularity"),
         Method(
             *("item_knn", "Item-kNN, cosine", "item_knn"),
-            search={"neighbours": (20, 50, 100, 200), "shrinkage": (0.0, 10.0, 50.0)},
+            search={"k": (20, 50, 100, 200), "shrinkage": (0.0, 10.0, 50.0)},
         ),
         Method("ease", "EASE", "ease", search={"l2": _L2}),
         Method("ease_clipped", "EASE, negative weights dropped", "ease", {"clip_negative": 1}, {"l2": _L2}),
