@@ -6,6 +6,7 @@ from scipy import stats
 
 from collabtheory.errors import InvalidInput, NumericalFailure
 from collabtheory.stats import bootstrap_mean, bootstrap_statistic, bootstrap_sum
+from collabtheory.stats.bootstrap import _bca_shares
 
 
 def _scipy_interval(samples, statistic, seed, resamples=999, level=0.95):
@@ -107,6 +108,15 @@ def test_extreme_skew_at_an_extreme_level_stays_finite_and_ordered():
     for level in (0.95, 0.999, 0.999999):
         estimate = bootstrap_mean(values, level=level, resamples=999, rng=np.random.default_rng(15))
         assert 0 <= estimate.low <= estimate.high <= 1
+
+
+def test_the_correction_stays_ordered_beyond_its_pole_and_without_a_draw_on_one_side():
+    draws = np.arange(99.0)
+    low, high = _bca_shares(draws, 49.0, 0.16, 1 - 1e-13)
+    assert 0 <= low < high == 1
+    for outside in (-1.0, 100.0):
+        low, high = _bca_shares(draws, outside, 0.01, 0.95)
+        assert 0 <= low < high <= 1
 
 
 @pytest.mark.filterwarnings("ignore:The BCa confidence interval")
