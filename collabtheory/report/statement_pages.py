@@ -24,6 +24,7 @@ _FORMULA = re.compile(r"(\$[^$]+\$)")
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 _MARKS = {Decision.TRUE: ("✓", "discharged"), Decision.FALSE: ("✗", "refuted"), Decision.UNDECIDED: ("?", "undecided")}
 _WHEN = {
+    "study": "once, on the results of several methods",
     "none": "without a model",
     "every": "at every stage of training",
     "last": "on the trained model",

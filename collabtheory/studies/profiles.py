@@ -23,14 +23,14 @@ class StudyProfile(Frozen):
 STUDY_PROFILES: dict[str, StudyProfile] = {
     "quick": StudyProfile(
         model=ModelSpec(hidden=(100,), latent=32),
-        training=TrainingSpec(epochs=60, batch_size=100, learning_rate=2e-3, annealing=0.3, patience=10),
+        training=TrainingSpec(epochs=100, batch_size=100, learning_rate=2e-3, annealing=0.2, patience=10),
         folds=3,
         trials=2,
         measured_users=150,
     ),
     "full": StudyProfile(
         model=ModelSpec(hidden=(300,), latent=100),
-        training=TrainingSpec(epochs=120, batch_size=250, learning_rate=2e-3, annealing=0.3, patience=10),
+        training=TrainingSpec(epochs=150, batch_size=250, learning_rate=2e-3, annealing=0.1, patience=10),
         folds=5,
         trials=4,
     ),

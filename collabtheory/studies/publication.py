@@ -160,6 +160,7 @@ def _claims(records: list[dict[str, Any]]) -> dict[str, Any]:
             "numbers": [
                 {name: number[name] for name in ("label", "value", "low", "high", "n", "unit")}
                 for _, number in sorted(record["numbers"].items(), key=lambda item: item[1]["order"])
+                if number["value"] is not None
             ],
             "notes": [f"{part['text']}: {part['verdict']} ({part['detail']})" for part in record["parts"]],
         }
@@ -171,7 +172,8 @@ def _claims(records: list[dict[str, Any]]) -> dict[str, Any]:
 def _comparison(claim: str, part: dict[str, Any]) -> dict[str, Any]:
     names = ("first", "second", "metric", "cohort", "difference", "effect_size", "p", "p_adjusted")
     found = {name: part["comparison"].get(name) for name in (*names, "smallest_detectable")}
-    return {"claim": claim, **found, "verdict": part["verdict"]}
+    expected = part["comparison"].get("expected", "greater")
+    return {"claim": claim, **found, "expected": expected, "verdict": part["verdict"]}
 
 
 def _setting(study: Study, setting: str, method: str, masking: str) -> dict[str, Any]:
