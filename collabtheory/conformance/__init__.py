@@ -4,6 +4,7 @@ from collabtheory.conformance.autoencoder_under_test import captured_codes, from
 from collabtheory.conformance.ease_checks import check_ease
 from collabtheory.conformance.finding import Finding, Status, exit_code
 from collabtheory.conformance.loading import contents_for, load_under_test
+from collabtheory.conformance.printing import print_findings
 from collabtheory.conformance.under_test import VaeUnderTest, random_contents
 from collabtheory.conformance.vae import CHECKS, check_vae, to_table
 
@@ -20,6 +21,7 @@ __all__ = [
     "from_autoencoder",
     "from_mult_vae",
     "load_under_test",
+    "print_findings",
     "random_contents",
     "to_table",
 ]

@@ -67,17 +67,17 @@ def _which(values: np.ndarray, forms: dict[str, np.ndarray], d: int) -> str | No
     """Return what is wrong with the KL term, empty for nothing, None for unknown."""
     scales = {
         "": 1.0,
-        "it is averaged over the latent dimensions: beta is divided by d without a word. Sum": 1 / d,
+        "the mean is taken over the latent dimensions, so that beta is divided by d without a word": 1 / d,
         "the factor 1/2 is missing": 2.0,
-        "the factor 1/2 is missing and it is averaged over the latent dimensions": 2 / d,
-        "it has the factor 1/2 twice": 0.5,
-        "its sign is reversed, so that training drives the posterior away from the prior": -1.0,
+        "the factor 1/2 is missing and the mean is taken over the latent dimensions": 2 / d,
+        "the factor 1/2 stands twice": 0.5,
+        "the sign is reversed, so that training drives the posterior away from the prior": -1.0,
     }
     for form, expected in forms.items():
         for scale, factor in scales.items():
             if np.allclose(values, factor * expected, rtol=RELATIVE, atol=RELATIVE * np.abs(values).max()):
                 parts = [part for part in (form if form != "closed form" else "", scale) if part]
-                return f"{'; '.join(parts).capitalize()}." if parts else ""
+                return f"In the KL term {'; '.join(parts)}." if parts else ""
     return None
 
 

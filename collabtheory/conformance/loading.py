@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -95,6 +96,12 @@ def _n_items(model: VaeUnderTest) -> int:
 def _from_file(path: Path, name: str) -> VaeUnderTest:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    # Standard output is for results; what the file prints goes elsewhere.
+    with contextlib.redirect_stdout(sys.stderr):
+        return _made(path, name)
+
+
+def _made(path: Path, name: str) -> VaeUnderTest:
     found = _run(path).get(name)
     if found is None:
         raise InvalidInput(f"{path}: has no {name}")

@@ -108,6 +108,6 @@ def _name(numbers: dict[str, float], relative: float, factors: dict[str, float])
         )
     return suspicious(
         f"beside the log-likelihood the KL term has {ratio:.3g} times the factor it should have, for no reason known "
-        "here (a regulariser in the loss, or another likelihood, changes it, too).",
+        "here (a regulariser in the loss, another likelihood, or codes drawn with other noise change it, too).",
         **numbers,
     )

@@ -16,6 +16,12 @@ N_DRAWS = 20_000
 N_CALLS = 20
 SILENT = 1e-5
 """Noise of a smaller standard deviation than this is none."""
+UNSHAPED = 0.03
+"""Mean of ``|sigma - 1|`` in active dimensions below which only the KL term can have shaped sigma.
+
+Mult-VAE (I-100-32) trained on ml-100k with right noise has .14 after 15 epochs and .37 after 60, with noise of standard
+deviation .01 it has .014 and .008.
+"""
 ACTIVE = 0.1
 """A latent dimension is active where its means differ by more than this standard deviation between users."""
 
@@ -46,8 +52,8 @@ def posterior_spread(model: VaeUnderTest, probe: Probe, rng: np.random.Generator
             "no latent dimension tells these users apart: the posterior has collapsed or the model is untrained.",
             **numbers,
         )
-    deviation = float(np.abs(probe.sigma[:, active] - 1).max())
-    if deviation < 0.01:
+    deviation = float(np.abs(probe.sigma[:, active] - 1).mean())
+    if deviation < UNSHAPED:
         return suspicious(
             "sigma is 1 in every active dimension, though these carry information: only the KL term shaped it. Look "
             "for noise that hardly reaches the decoder (a factor .01). Distances and overlaps of such posteriors mean "

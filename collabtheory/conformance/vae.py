@@ -21,7 +21,7 @@ from collabtheory.conformance import (
 from collabtheory.conformance.finding import Finding, Outcome, Status, wrong
 from collabtheory.conformance.under_test import Probe, VaeUnderTest, make_probe
 from collabtheory.errors import InvalidInput
-from collabtheory.report.formats import number
+from collabtheory.report.formats import count
 from collabtheory.report.table import Column, Table
 
 Check = Callable[[VaeUnderTest, Probe, np.random.Generator], Outcome]
@@ -117,4 +117,4 @@ def to_table(findings: tuple[Finding, ...]) -> Table:
 
 
 def _evidence(finding: Finding) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.numbers.items())
+    return ", ".join(f"{name.replace('_', ' ')} {count(value)}" for name, value in finding.numbers.items())

@@ -111,7 +111,8 @@ def correct(seed=0):
         return mu + sigma * noise(rng, mu.shape)
 
     def kl(contents):
-        return divergences(*encode(contents)).sum(-1)
+        own = torch.distributions.Normal(*encode(contents))
+        return torch.distributions.kl_divergence(own, torch.distributions.Normal(0.0, 1.0)).sum(-1)
 
     def reconstruction(contents, codes):
         return negative_log_likelihood(decoder(torch.as_tensor(codes)), contents)
@@ -301,6 +302,12 @@ BROKEN = {
     ),
     "one noise for the batch": Broken(
         with_sample(lambda m, s, rng: m + s * noise(rng, m[:1].shape)), {"code_noise"}, "share", "suspicious"
+    ),
+    "noise of a fixed seed": Broken(
+        with_sample(lambda m, s, rng: m + s * noise(np.random.default_rng(0), m.shape)), {"code_noise"}, "every call"
+    ),
+    "NaN in sigma": Broken(
+        with_encoder(lambda x: (RIGHT.encode(x)[0], RIGHT.encode(x)[1] * torch.nan)), {"standard_deviation"}, "NaN"
     ),
     "sd exactly 1": Broken(
         with_encoder(lambda x: ones(*RIGHT.encode(x))), {"posterior_spread"}, "only the KL term", "suspicious"

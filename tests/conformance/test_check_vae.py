@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+import collabtheory as ct
 from collabtheory.conformance import (
     CHECKS,
     VaeUnderTest,
@@ -22,9 +23,11 @@ from collabtheory.conformance import (
 )
 from collabtheory.conformance.posterior_checks import code_noise
 from collabtheory.conformance.under_test import decode, make_probe
+from collabtheory.data.split import strong_generalisation
 from collabtheory.errors import InvalidInput
 from collabtheory.models.architectures import build
 from collabtheory.models.specification import ModelSpec, TrainingSpec
+from collabtheory.models.trainer import train
 
 _specification = importlib.util.spec_from_file_location("broken_models", Path(__file__).parent / "broken_models.py")
 zoo = importlib.util.module_from_spec(_specification)
@@ -141,6 +144,21 @@ def test_a_training_that_never_reaches_its_cap_is_seen_in_this_package_too():
         ].status
         == "wrong"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_small_noise_in_this_packages_trainer_is_seen_in_training_and_in_what_it_leads_to(scale, monkeypatch):
+    data = ct.load("planted")
+    split = strong_generalisation(data, rng=np.random.default_rng(0))
+    draw = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *args, **options: scale * draw(*args, **options))
+    model = train(ModelSpec(hidden=(20,), latent=4), TrainingSpec(epochs=40, beta=0.2), split, seed=0).model
+    given = replace(from_autoencoder(model), train_with_l2=None)
+    found = check_vae(given, split.train.matrix, rng=np.random.default_rng(0))
+    flagged = {f.name for f in found if f.status in ("wrong", "suspicious")}
+    # The loss as a whole is that of other codes than those that the posterior promises.
+    assert flagged == (set() if scale == 1.0 else {"code_noise", "posterior_spread", "loss_balance"})
 
 
 def test_an_autoencoder_without_random_codes_is_refused():
