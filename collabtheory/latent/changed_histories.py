@@ -142,19 +142,21 @@ def replace_items(
     goes = _order_in_rows(contents, rng) < np.maximum(1, np.rint(share * np.repeat(sizes, sizes)))
     by_rank = np.argsort(-np.asarray(counts), kind="stable")
     rank_of = np.argsort(by_rank, kind="stable")
+    logs = np.log(np.maximum(np.asarray(counts)[by_rank], 1.0))
     columns = contents.indices.copy()
     for start, stop in zip(contents.indptr[:-1], contents.indptr[1:], strict=True):
         here = start + np.flatnonzero(goes[start:stop])
-        columns[here] = by_rank[
-            _newcomers(rank_of[columns[start:stop]], rank_of[columns[here]], len(counts), kind, rng)
-        ]
+        columns[here] = by_rank[_newcomers(rank_of[columns[start:stop]], rank_of[columns[here]], logs, kind, rng)]
     changed = sparse.csr_array((contents.data.copy(), columns, contents.indptr.copy()), shape=contents.shape)
     changed.sort_indices()
     return changed
 
 
-def _newcomers(mine: np.ndarray, leaving: np.ndarray, n_items: int, kind: str, rng: np.random.Generator) -> np.ndarray:
+def _newcomers(
+    mine: np.ndarray, leaving: np.ndarray, logs: np.ndarray, kind: str, rng: np.random.Generator
+) -> np.ndarray:
     """Return the ranks of the items that come in place of those leaving; ranks are by popularity, 0 the most."""
+    n_items = len(logs)
     is_free = np.ones(n_items, dtype=bool)
     is_free[mine] = False
     free = np.flatnonzero(is_free)
@@ -162,19 +164,22 @@ def _newcomers(mine: np.ndarray, leaving: np.ndarray, n_items: int, kind: str, r
     if len(free) < n:
         raise InvalidInput(f"a user with {len(mine)} of {n_items} items has not {n} others to exchange them for")
     if kind == "similar":
-        return _similar(free, leaving, rng)
+        return _similar(free, leaving, logs, rng)
     pool = max(n, int(_POOL_SHARE * n_items))
     pools = {"popular": free[:pool], "rare": free[-pool:], "uniform": free}
     return np.asarray(rng.permutation(pools[kind])[:n])
 
 
-def _similar(free: np.ndarray, leaving: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _similar(free: np.ndarray, leaving: np.ndarray, logs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     chosen = np.empty(len(leaving), dtype=np.int64)
-    for position, rank in enumerate(leaving):
-        at = int(np.searchsorted(free, rank))
-        low, high = max(0, at - _WINDOW), min(len(free), at + _WINDOW)
+    # Users have popular items, so what they do not have is rarer: each choice makes up for what those before it lost.
+    lost = 0.0
+    for position in rng.permutation(len(leaving)):
+        at = int(np.searchsorted(-logs[free], -(logs[leaving[position]] + lost)))
+        low, high = max(0, min(at - _WINDOW, len(free) - 1)), min(len(free), at + _WINDOW)
         pick = int(rng.integers(low, high))
         chosen[position] = free[pick]
+        lost += logs[leaving[position]] - logs[free[pick]]
         free = np.delete(free, pick)
     return chosen
 

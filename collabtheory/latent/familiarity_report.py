@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 from collabtheory.data import Interactions
 from collabtheory.latent.changed_histories import LENGTHS, length_experiment, replace_items
-from collabtheory.latent.code_sparsity import CodeSparsity, code_sparsity
+from collabtheory.latent.code_sparsity import code_sparsity
 from collabtheory.latent.collaboration_values import Values
 from collabtheory.latent.familiarity import familiarity, familiarity_effects
 from collabtheory.models.recommender import Recommender
@@ -31,9 +32,11 @@ def add_familiarity(
         ``familiarity.per_doubling.B`` (slope on the logarithm of the length), ``familiarity.popular_minus_rare.B``
         (half of the items exchanged for popular ones, against rare ones), ``familiarity.unrelated_items.B`` (all
         items exchanged for others of the same popularity, minus the user's own), ``familiarity.uniform_items.B``
-        (for any others).
+        (for any others). The outcome ``popularity`` of the last three checks the exchange itself (mean logarithm of
+        the items' popularity): about 0 for unrelated items, unless the catalogue is too small. Users who cannot take
+        part have None in ``per_user``.
     recommender, data, rows
-        The model, its data, and row numbers of users with items.
+        The model, its data, and row numbers of users with items, ascending.
     rng
         Source of the draws.
 
@@ -84,21 +87,26 @@ def _add_exchanges(
     contents, counts = data.matrix[exchangeable], np.asarray(data.matrix.sum(0)).ravel()
     seed = int(rng.integers(2**63))
 
-    def codes(kind: str, share: float) -> CodeSparsity:
-        # The same state, so that the same items go under every kind.
-        changed = replace_items(contents, counts, kind, share=share, rng=np.random.default_rng(seed))
-        return code_sparsity(recommender.posterior(changed))
+    logs = np.log(np.maximum(counts, 1.0))
 
-    own = code_sparsity(recommender.posterior(contents))
+    def outcomes(changed: sparse.csr_array) -> dict[str, np.ndarray]:
+        popularity = changed @ logs / data.sizes[exchangeable]
+        return {**vars(code_sparsity(recommender.posterior(changed))), "popularity": popularity}
+
+    def with_others(kind: str, share: float) -> dict[str, np.ndarray]:
+        # The same state, so that the same items go under every kind.
+        return outcomes(replace_items(contents, counts, kind, share=share, rng=np.random.default_rng(seed)))
+
+    own = outcomes(contents)
     pairs = {
-        "popular_minus_rare": (codes("popular", EXCHANGED_SHARE), codes("rare", EXCHANGED_SHARE)),
-        "unrelated_items": (codes("similar", 1.0), own),
-        "uniform_items": (codes("uniform", 1.0), own),
+        "popular_minus_rare": (with_others("popular", EXCHANGED_SHARE), with_others("rare", EXCHANGED_SHARE)),
+        "unrelated_items": (with_others("similar", 1.0), own),
+        "uniform_items": (with_others("uniform", 1.0), own),
     }
     for name, (first, second) in pairs.items():
-        for outcome in vars(own):
-            changes = getattr(first, outcome) - getattr(second, outcome)
-            values.mean(f"familiarity.{name}.{outcome}", _spread_out(changes, exchangeable, rows), keep=True)
+        for outcome in own:
+            changes = _spread_out(first[outcome] - second[outcome], exchangeable, rows)
+            values.mean(f"familiarity.{name}.{outcome}", changes, keep=True)
 
 
 def _spread_out(changes: np.ndarray, users: np.ndarray, rows: np.ndarray) -> np.ndarray:

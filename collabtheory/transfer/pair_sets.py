@@ -120,4 +120,4 @@ def related(data: Interactions, users: np.ndarray, cooccurring_users: int = 5) -
         together = (columns[:, items].T @ data.matrix).toarray() >= cooccurring_users
         reach += mine[:, items].toarray() @ together.astype(np.float32)
     linked = (sparse.csr_array(reach > 0).astype(np.float32) @ mine.T).toarray() > 0
-    return np.asarray(linked | linked.T | ((mine @ mine.T).toarray() > 0))
+    return np.asarray(linked | ((mine @ mine.T).toarray() > 0))

@@ -14,7 +14,9 @@ from collabtheory.data.interactions import binary_csr
 from collabtheory.errors import InvalidInput
 from collabtheory.latent.changed_histories import length_experiment, replace_items
 from collabtheory.latent.code_sparsity import CodeSparsity
+from collabtheory.latent.collaboration_values import Values
 from collabtheory.latent.familiarity import Familiarity, familiarity, familiarity_effects, partial_rank_correlation
+from collabtheory.latent.familiarity_report import add_familiarity
 from collabtheory.models.recommender import Recommender
 from collabtheory.stats import partial_spearman
 
@@ -145,6 +147,23 @@ def test_lengths_that_nobody_has_are_refused() -> None:
         length_experiment(
             counting_model(60), interactions(), np.arange(80), lengths=(5, 1000), rng=np.random.default_rng(0)
         )
+
+
+def test_reported_changes_are_those_that_the_model_is_made_to_show() -> None:
+    data = interactions(200, 600)
+    data = data.select_users(data.sizes <= 60)
+    # Nothing but the sum of log popularities matters to this model.
+    logs = np.log1p(np.asarray(data.matrix.sum(0), dtype=np.float64).ravel())
+    values = Values(data.n_users)
+    add_familiarity(values, counting_model(600, logs), data, np.arange(data.n_users), rng=np.random.default_rng(0))
+    found = {name.removeprefix("familiarity."): value for name, value in values.as_json()["values"].items()}
+    assert found["popular_minus_rare.kl"]["low"] > 0
+    assert found["uniform_items.kl"]["high"] < 0
+    assert found["per_doubling.kl"]["low"] > 0 > found["shorter_history.kl"]["high"]
+    assert found["partial.history.kl"]["low"] > 0.5
+    for outcome in ("kl", "popularity"):
+        popular, unrelated = (found[f"{name}.{outcome}"]["value"] for name in ("popular_minus_rare", "unrelated_items"))
+        assert abs(unrelated) < 0.05 * popular
 
 
 @pytest.mark.parametrize("kind", ["similar", "popular", "rare", "uniform"])

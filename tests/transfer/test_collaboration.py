@@ -135,6 +135,21 @@ def rng_of(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def test_masses_of_masked_inputs_are_those_of_gradients_at_codes_with_noise_of_their_own() -> None:
+    data, users = world(), np.arange(0, 60, 4)
+    recommender = model(data.n_items, keep_probability=0.5)
+    found = collaboration_mass(
+        recommender, data, users=users, n_samples=2, k=3, n_sources=0, masked=True, rng=rng_of(5)
+    )
+    rng = rng_of(5)
+    draws = masked_posteriors(recommender, data.matrix[users], 2, rng=rng)
+    codes = np.stack([q.mu + q.sigma * rng.standard_normal(q.mu.shape) for q in draws], axis=1)
+    g = np.array(gradients(recommender, data.dense(users), codes))
+    g /= np.linalg.norm(g, axis=1, keepdims=True)
+    expected = help_by_distance(g @ g.T, pair_sets(data, users, k=3))
+    np.testing.assert_allclose(found.by_cosine.per_user_local, expected.per_user_local, rtol=1e-9)
+
+
 def test_small_steps_help_in_proportion_to_the_inner_products() -> None:
     data, users = world(), np.arange(0, 60, 3)
     recommender = model(data.n_items)
