@@ -62,7 +62,7 @@ def measure_error_rate(
     repetitions
         At least 1; 200 tell .05 from .10.
     rng
-        Parent of one independent generator a repetition, so that the first ones do not depend on how many follow.
+        Parent of one independent generator a repetition: none depends on what others drew or on how many follow.
     level
         The promised error rate, in (0, 1).
 

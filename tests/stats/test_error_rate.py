@@ -25,12 +25,14 @@ def test_low_right_and_high_rates_are_told_apart(wrong, contains, exceeds):
     assert (rate.contains_nominal, rate.exceeds_nominal) == (contains, exceeds)
 
 
-def test_the_first_repetitions_do_not_depend_on_how_many_follow():
-    few, many = [], []
-    measure_error_rate(lambda rng: bool(few.append(rng.random())), 5, np.random.default_rng(1))
-    measure_error_rate(lambda rng: bool(many.append(rng.random())), 9, np.random.default_rng(1))
-    assert few == many[:5]
-    assert len(set(many)) == 9
+def test_a_repetition_depends_neither_on_how_many_follow_nor_on_how_much_others_drew():
+    def first_draws(repetitions, size):
+        seen = []
+        measure_error_rate(lambda rng: seen.append(rng.random(size)[0]), repetitions, np.random.default_rng(1))
+        return seen
+
+    assert first_draws(5, 1) == first_draws(9, 1)[:5] == first_draws(5, 100)
+    assert len(set(first_draws(9, 1))) == 9
 
 
 def test_misuse_is_named():

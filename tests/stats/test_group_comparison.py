@@ -37,13 +37,15 @@ def test_a_planted_difference_is_found_in_its_direction():
     assert _cohorts(np.random.default_rng(3), 0.01, -0.1).verdict == "contradicted"
 
 
-def test_difference_and_clustered_error_are_those_of_a_regression_with_fold_constants():
+@pytest.mark.parametrize("strata_are_runs", [True, False])
+def test_difference_and_clustered_error_are_those_of_a_regression_with_constants_by_stratum(strata_are_runs):
     rng = np.random.default_rng(4)
     fold, first = np.arange(60) % 4, rng.random(60) < 0.4
-    x = rng.standard_normal(60) + fold
-    sides, folds = (x[first], x[~first]), (fold[first], fold[~first])
-    result = compare_groups(*sides, strata=folds, runs=folds, rng=rng, resamples=199)
-    design = np.column_stack([first, *(fold == f for f in range(4))]).astype(float)
+    stratum = fold if strata_are_runs else rng.integers(0, 3, 60)
+    x = rng.standard_normal(60) + fold + 3 * stratum
+    sides, strata, runs = ((values[first], values[~first]) for values in (x, stratum, fold))
+    result = compare_groups(*sides, strata=strata, runs=runs, rng=rng, resamples=199)
+    design = np.column_stack([first, *(stratum == s for s in np.unique(stratum))]).astype(float)
     beta = np.linalg.lstsq(design, x, rcond=None)[0]
     bread = np.linalg.inv(design.T @ design)
     scores = np.array([design[fold == f].T @ (x - design @ beta)[fold == f] for f in range(4)])
