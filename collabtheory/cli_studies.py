@@ -48,6 +48,7 @@ def add_study_commands(app: typer.Typer) -> None:
     """Register the commands."""
     app.command(epilog=EXIT_CODES)(compare)
     app.command()(sweep)
+    app.command("null-rate")(null_rate)
     app.command("methods")(list_methods)
 
 
@@ -165,6 +166,50 @@ def sweep(
     print_sweep(stdout(), curve)
     for path in write_sweep(folder, curve):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def null_rate(
+    data: DataOption = "planted",
+    repetitions: Annotated[int, typer.Option(min=1, help="Comparisons of the method with itself.")] = 200,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of users.")] = 5,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 10,
+    hidden: Annotated[int, typer.Option(min=1, help="Width of the hidden layer.")] = 50,
+    latent: Annotated[int, typer.Option(min=1, help="Latent dimensions.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
+    jobs: Jobs = 0,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-null-rate.")] = None,
+    quiet: Quiet = False,
+    min_rating: MinRating = None,
+    min_user_items: MinUserItems = None,
+    duplicates: Duplicates = "error",
+    offline: Offline = False,
+) -> None:
+    """Measure how often comparing a model with itself, trained from other seeds, finds a difference."""
+    from collabtheory.models.specification import ModelSpec, TrainingSpec
+    from collabtheory.report.null_rate_output import print_null_rate, write_null_rate
+    from collabtheory.studies.null_rate import measure_null_rate
+
+    console = stderr()
+    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    folder = out or Path("runs") / f"{plain_name(interactions.name)}-null-rate"
+    with _at_work(quiet) as (expect, on_event):
+        describe(console, interactions)
+        found = measure_null_rate(
+            interactions,
+            folder,
+            repetitions=repetitions,
+            folds=folds,
+            model=ModelSpec(hidden=(hidden,), latent=latent),
+            training=TrainingSpec(epochs=epochs, learning_rate=3e-3, annealing=0.2),
+            seed=seed,
+            jobs=jobs or os.cpu_count() or 1,
+            on_event=on_event,
+            on_plan=expect,
+        )
+    print_null_rate(stdout(), found)
+    path = write_null_rate(folder, found, interactions, shlex.join(["collabtheory", *sys.argv[1:]]), seed)
+    console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if found.either.exceeds_nominal else 0)
 
 
 def _settings(
