@@ -172,7 +172,7 @@ def null_rate(
     data: DataOption = "planted",
     repetitions: Annotated[int, typer.Option(min=1, help="Comparisons of the method with itself.")] = 200,
     folds: Annotated[int, typer.Option(min=2, help="Folds of users.")] = 5,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 5,
     hidden: Annotated[int, typer.Option(min=1, help="Width of the hidden layer.")] = 50,
     latent: Annotated[int, typer.Option(min=1, help="Latent dimensions.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,

@@ -22,16 +22,20 @@ RESULT_FILE = "null_rate.json"
 
 def print_null_rate(console: Console, found: NullRate) -> None:
     """Print the rate of verdicts where nothing differs, with its interval."""
-    for words, rate in (("supported or contradicted", found.either), ("supported", found.supported)):
+    rates = {
+        "verdict supported or contradicted": found.either,
+        "verdict supported": found.supported,
+        "p < 0.05 by Student's t over folds": found.by_runs,
+        "p < 0.05 over users, training noise ignored": found.by_users,
+    }
+    for words, rate in rates.items():
         console.print(f"{words}: {sentence(rate)}", highlight=False)
 
 
 def sentence(rate: ErrorRate) -> str:
     """Return a rate, its interval, and how that stands to the nominal rate."""
-    if rate.exceeds_nominal:
-        judgement = "above"
-    else:
-        judgement = "in agreement with" if rate.contains_nominal else "below"
+    inside = "in agreement with" if rate.contains_nominal else "below"
+    judgement = "above" if rate.exceeds_nominal else inside
     return (
         f"{rate.count} of {rate.repetitions} repetitions, {rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}], "
         f"{judgement} the nominal {rate.nominal:.1%}"
@@ -48,6 +52,8 @@ def write_null_rate(folder: Path, found: NullRate, data: Interactions, command: 
         "data": {"name": data.name, "n_users": data.n_users, "n_items": data.n_items, "fingerprint": data.fingerprint},
         "supported_or_contradicted": _as_json(found.either),
         "supported": _as_json(found.supported),
+        "by_runs": _as_json(found.by_runs),
+        "by_users": _as_json(found.by_users),
         "differences": [float(f"{value:.4g}") for value in found.differences],
         "p_values": [float(f"{value:.4g}") for value in found.p_values],
     }

@@ -55,12 +55,19 @@ class NullRate:
         Repetitions that came out supported or contradicted, against the nominal rate of the two-sided procedure.
     supported
         Those that came out supported alone, against half of it.
+    by_runs
+        Those where Student's t over the folds alone has p < 0.05: it should err at the nominal rate, while a verdict
+        needs the test over users as well and so errs less often where training noise is small.
+    by_users
+        Those where the test over users alone has p < 0.05: what ignoring training noise would have called different.
     differences, p_values
         Of each repetition, in nDCG@100.
     """
 
     either: ErrorRate
     supported: ErrorRate
+    by_runs: ErrorRate
+    by_users: ErrorRate
     differences: tuple[float, ...]
     p_values: tuple[float, ...]
 
@@ -134,6 +141,8 @@ def measure_null_rate(
     return NullRate(
         _rate(sum(verdict != "inconclusive" for verdict in verdicts), repetitions, NOMINAL),
         _rate(verdicts.count("supported"), repetitions, NOMINAL / 2),
+        _rate(sum(one["p_by_runs"] < NOMINAL for one in found), repetitions, NOMINAL),
+        _rate(sum(one["p_by_users"] < NOMINAL for one in found), repetitions, NOMINAL),
         tuple(one["difference"] for one in found),
         tuple(one["p"] for one in found),
     )
@@ -144,7 +153,15 @@ def compare_with_itself(spec: NullStep, work: Workspace) -> None:
     data = Interactions.load(spec.data_file)
     splits = user_folds(data, spec.folds, rng=derive(spec.seed, "null folds", spec.repetition))
     found = _compared(splits, spec)
-    summary = {"verdict": found.verdict, "difference": found.difference.value, "p": found.p, "n": found.n}
+    by_runs = found.by_users if found.by_runs is None else found.by_runs
+    summary = {
+        "verdict": found.verdict,
+        "difference": found.difference.value,
+        "p": found.p,
+        "p_by_runs": by_runs.p,
+        "p_by_users": found.by_users.p,
+        "n": found.n,
+    }
     write_text(work.output / RESULT_FILE, json.dumps(summary, sort_keys=True) + "\n")
 
 
