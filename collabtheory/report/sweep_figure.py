@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ UNITS = {
     "negatives": "items",
     "patience": "epochs",
 }
+FOLD = "#b3bcc4"
 DECADES = 30.0
 """Ratio of the largest to the smallest positive value from which the axis is logarithmic."""
 CLOSEST_LABELS = 0.075
@@ -34,7 +36,10 @@ CLOSEST_LABELS = 0.075
 
 @dataclass(frozen=True)
 class Panel:
-    """What one panel shows: title, label of the quantity, its estimates by point, and single folds where known."""
+    """What one panel shows: title, label of the quantity, its estimate at a point, and how it is drawn.
+
+    ``most``: the quantity lies between 0 and this, so an interval of few folds that reaches beyond is cut off there.
+    """
 
     title: str
     label: str
@@ -42,6 +47,7 @@ class Panel:
     colour: str
     per_fold: bool = False
     zero: bool = False
+    most: float = math.inf
 
 
 def write_figure(curve: Curve, png: Path, svg: Path) -> None:
@@ -52,7 +58,8 @@ def write_figure(curve: Curve, png: Path, svg: Path) -> None:
         for panel, ax in zip(shown, axes, strict=True):
             draw(curve, panel, ax)
         style.add_shared_legend(figure, axes)
-        figure.suptitle(f"{curve.data.name}: {curve.method.title}", x=0.01, ha="left", fontsize=12.5)
+        heading = f"{curve.data.name}: {curve.method.title}, {curve.setting.replace('_', ' ')} varied"
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=12.5)
         style.save_figure(figure, png, svg)
 
 
@@ -61,7 +68,7 @@ def panels(curve: Curve) -> tuple[Panel, ...]:
     first, metric = curve.points[0], metric_label(MAIN)
     users, folds = f"n = {first.ndcg.n:,} users", count_words(curve.profile.folds, "fold")
     found = [
-        Panel("Accuracy", f"{metric}, mean over users ({users})", lambda point: point.ndcg, style.BLUE, per_fold=True),
+        Panel("Accuracy", f"mean {metric} ({users})", lambda point: point.ndcg, style.BLUE, per_fold=True),
         Panel(
             f"Paired difference from {first.label}",
             f"difference in {metric} ({users})",
@@ -71,15 +78,19 @@ def panels(curve: Curve) -> tuple[Panel, ...]:
         ),
     ]
     titles = {
-        "active_units": ("Active units", "latent dimensions", style.GREEN),
-        "neighbours_kept": ("Neighbours kept between masks", "Jaccard overlap, 1 = no drift", style.PURPLE),
-        "global_mass": ("Global collaboration", "share of positive help", style.ORANGE),
+        "active_units": ("Active units", "latent dimensions", style.GREEN, math.inf),
+        "neighbours_kept": ("Neighbours kept between masks", "Jaccard overlap, 1 = no drift", style.PURPLE, 1.0),
+        "global_mass": ("Global collaboration", "share of positive help", style.ORANGE, 1.0),
     }
     for name in first.measures:
         if any(point.measures[name] is not None for point in curve.points):
-            title, label, colour = titles[name]
-            found.append(Panel(title, f"{label} (n = {folds})", lambda point, name=name: point.measures[name], colour))  # type: ignore[misc]
+            title, label, colour, most = titles[name]
+            found.append(Panel(title, f"{label} (n = {folds})", _measure(name), colour, most=most))
     return tuple(found)
+
+
+def _measure(name: str) -> Callable[[Point], Estimate | None]:
+    return lambda point: point.measures[name]
 
 
 def draw(curve: Curve, panel: Panel, ax: Axes) -> None:
@@ -91,7 +102,7 @@ def draw(curve: Curve, panel: Panel, ax: Axes) -> None:
     if panel.per_fold:
         for fold in range(len(curve.points[0].per_fold)):
             label = "single folds" if fold == 0 else None
-            ax.plot(places, [point.per_fold[fold] for point in curve.points], color=style.HAIR, lw=1.0, label=label)
+            ax.plot(places, [point.per_fold[fold] for point in curve.points], color=FOLD, lw=1.0, label=label)
     ax.plot([x for x, _, _ in kept], [found.value for _, _, found in kept], color=panel.colour, lw=1.2, zorder=2)
     for x, point, found in kept:
         ax.vlines(x, found.low, found.high, color=panel.colour, lw=2.0, zorder=3)
@@ -102,6 +113,9 @@ def draw(curve: Curve, panel: Panel, ax: Axes) -> None:
         )  # fmt: skip
     if panel.per_fold:
         _legend(curve, ax)
+    if not panel.zero:
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, -0.02 * high), min(high, 1.02 * panel.most))
     ax.set_title(panel.title)
     ax.set_ylabel(panel.label)
     ax.grid(axis="y")
@@ -141,10 +155,10 @@ def _set_scale(numbers: list[float], ax: Axes) -> str:
     if min(numbers) > 0:
         ax.set_xscale("log")
         ax.set_xlim(min(positive) / reach, max(positive) * reach)
-        return ", log scale"
+        return "; log scale"
     ax.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
     ax.set_xlim(-0.3 * min(positive), max(positive) * reach)
-    return ", log scale from the smallest positive value on"
+    return f"; log scale, linear below {min(positive):g}"
 
 
 def _label_values(numbers: list[float], labels: list[str], ax: Axes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collabtheory.studies.sweep import Curve, Point
 
 SWEEP_FILE = "sweep.json"
+N_ACCURACY = 7
+"""Columns of the table before those of the measures."""
 DIRECTIONS = {"supported": "higher", "contradicted": "lower", "inconclusive": "inconclusive"}
 MEASURE_LABELS = {
     "active_units": ("Active units", "number"),
@@ -37,6 +40,12 @@ MEASURE_WORDS = (
     "share of the positive part of the gradient cosine that goes to far but related pairs. Their intervals are "
     "Student's t over the folds."
 )
+
+SIZE_WORDS = (
+    "d_z: mean of the users' differences over their standard deviation. Detectable: the smallest difference that would "
+    "have come out with probability 0.8."
+)
+RISING_WORDS = "Still rising: accuracy at this value or the first rose to the last epochs, so nothing is decided."
 
 
 def sweep_table(curve: Curve) -> Table:
@@ -60,54 +69,61 @@ def sweep_table(curve: Curve) -> Table:
     return Table(title, tuple(columns), rows, caption(curve))
 
 
-def caption(curve: Curve) -> str:
-    """Return in words how the table and figure are to be read."""
-    words = (
-        f"{count_words(curve.profile.folds, 'fold')} of users, each user tested once, the same users and seeds at every "
-        "value; nothing is tuned. In brackets 95 % intervals: of the accuracy over users (BCa); of the difference by "
-        "users and by folds, the wider ends. Detectable: the smallest difference that would have come out with "
-        "probability 0.8."
+def caption(curve: Curve, *, brief: bool = False) -> str:
+    """Return in words how the table and figure are to be read; ``brief``: of the columns shown in a terminal."""
+    rising = any(point.still_rising for point in curve.points)
+    parts = (
+        f"{count_words(curve.profile.folds, 'fold')} of users, each user tested once; the same users and seeds at "
+        "every value; nothing is tuned. In brackets 95 % intervals: of accuracy over users (BCa); of differences the "
+        "wider ends of those over users and over folds.",
+        "" if brief else SIZE_WORDS,
+        MEASURE_WORDS if any(point.measures for point in curve.points) else "",
+        RISING_WORDS if rising else "",
+        f"Every user came out the same at every value: {curve.method.name} makes no use of this setting."
+        if curve.changes_nothing
+        else "",
     )
-    if any(point.measures for point in curve.points):
-        words = f"{words} {MEASURE_WORDS}"
-    if any(point.still_rising for point in curve.points):
-        words = f"{words} Still rising: accuracy still rose in the last epochs, so the comparison decides nothing."
-    if curve.changes_nothing:
-        words = (
-            f"{words} Every user came out the same at every value: {curve.method.name} makes no use of this setting."
-        )
-    return words
+    return " ".join(part for part in parts if part)
 
 
 def direction(curve: Curve, point: Point) -> str:
-    """Return how a point compares with the first: higher, lower or inconclusive, which it is if either still rises."""
+    """Return how a point compares with the first: higher, lower or inconclusive; or that one of the two still rises."""
     if point.difference is None:
         return "still rising" if point.still_rising else ""
     if point.still_rising or curve.points[0].still_rising:
-        return "inconclusive, still rising"
+        return "still rising"
     return DIRECTIONS[point.difference.verdict]
 
 
 def print_sweep(console: Console, curve: Curve) -> None:
-    """Print the table of a sweep; measures are shown where there is room, and are always in the files."""
+    """Print a sweep: accuracy and differences with their intervals, then the measures, then how to read them."""
+    from rich.text import Text
+
+    table = sweep_table(curve)
+    accuracy = [j for j, column in enumerate(table.columns) if j < N_ACCURACY and not column.spare]
+    _print_columns(console, table, accuracy, table.title)
+    if len(table.columns) > N_ACCURACY:
+        measured = [0, *range(N_ACCURACY, len(table.columns))]
+        _print_columns(console, table, measured, f"{curve.data.name}: measures of the posteriors")
+    console.print(Text(f"n = {curve.points[0].ndcg.n:,} users. {caption(curve, brief=True)}"))
+
+
+def _print_columns(console: Console, table: Table, shown: Sequence[int], title: str) -> None:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = sweep_table(curve)
-    accuracy, difference = 1, 2
-    shown = [j for j, column in enumerate(table.columns) if not column.spare]
-    brief, full = table.grid(intervals=False), table.grid()
-    made = RichTable(title=table.title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    made = RichTable(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
     made.title_style = "bold"
     for j in shown:
         column = table.columns[j]
-        made.add_column(column.label, justify="right" if column.align == "right" else "left")
-    for short, long in zip(brief, full, strict=True):
-        cells = [long[j].replace(" [", "\n[") if j in (accuracy, difference) else short[j] for j in shown]
-        made.add_row(*map(Text, cells))
+        # The title names the setting; a long name would only take the room of the numbers.
+        label = column.label if j else "value"
+        made.add_column(label, justify="right" if column.align == "right" else "left", overflow="fold")
+    for row in table.grid():
+        # An interval goes below its number, so that three of them fit side by side into 80 columns.
+        made.add_row(*(Text(row[j].replace(" [", "\n[")) for j in shown))
     console.print(made)
-    console.print(Text(f"n = {curve.points[0].ndcg.n:,} users. {table.caption}"))
 
 
 def write_sweep(folder: Path, curve: Curve, *, command: str = "") -> tuple[Path, ...]:

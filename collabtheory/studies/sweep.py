@@ -41,7 +41,8 @@ class SweepStep(Frozen):
     """Fit one method on one fold with settings that are given, not tuned."""
 
     method: str
-    settings: dict[str, Setting]
+    settings: tuple[tuple[str, Setting], ...]
+    """Names and values, by name."""
     where: FoldSpec
 
 
@@ -198,7 +199,8 @@ def plan_sweep(
         )  # fmt: skip
         for label, value in parsed.items():
             words = f"{method} with {setting} = {label}, fold {fold + 1} of {profile.folds}"
-            step = SweepStep(method=method, settings={**chosen.changes, setting: value}, where=where)
+            given = tuple(sorted({**chosen.changes, setting: value}.items()))
+            step = SweepStep(method=method, settings=given, where=where)
             fits[label, fold] = Task(f"fit {words}", fit_with, step)
             if measure:
                 spec = MeasureStep(method=method, where=where, users=profile.measured_users)
@@ -209,7 +211,7 @@ def plan_sweep(
 
 def fit_with(spec: SweepStep, work: Workspace) -> None:
     """Fit with the settings given; keep its accuracy on validation and test users, and its model."""
-    _fit_and_write(spec.method, spec.settings, spec.where, work)
+    _fit_and_write(spec.method, dict(spec.settings), spec.where, work)
 
 
 def read_curve(plan: SweepPlan, store: Store, data: Interactions) -> Curve:
