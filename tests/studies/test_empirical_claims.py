@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from synthetic_study import OTHERS, TRUE_ACCURACY, TRUE_MEASURES, write_study
 
 from collabtheory.claims import Subject, Verdict
 from collabtheory.claims.discovery import discover
 from collabtheory.studies.methods import METHODS
 from collabtheory.studies.results import Study
-from synthetic_study import OTHERS, TRUE_ACCURACY, TRUE_MEASURES, write_study
 
 CLAIMS = {file.identifier: file for file in discover() if file.statement.kind == "empirical"}
 WITH_ACCURACY = [name for name in CLAIMS if name not in ("E1", "E2", "E11")]
