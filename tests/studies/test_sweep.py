@@ -238,6 +238,7 @@ def test_measures_are_means_over_folds_with_students_interval(world, tmp_path):
     assert clean["neighbours_kept"] is None, "nothing is masked"
 
 
+@pytest.mark.slow
 def test_measured_posteriors_are_those_of_the_fitted_models(world, tmp_path):
     plan, store = plan_for(world, tmp_path, "mult_vae", "latent", ["2", "3"], measure=True)
     run_here(plan, store)
