@@ -301,4 +301,14 @@ def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
     for phase, optimiser in state.optimisers.items():
         prefix = f"moments/{phase}/"
         moments = {int(group.rsplit("/")[-1]): values for group, values in groups.items() if group.startswith(prefix)}
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        parameters = optimiser.param_groups[0]["params"]
+        laid_out = {
+            index: {name: _laid_out_as(parameters[index], value) for name, value in values.items()}
+            for index, values in moments.items()
+        }
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": laid_out})
+
+
+def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
+    # The fused optimiser walks through memory, so moments must lie there in the order of their parameter.
+    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
