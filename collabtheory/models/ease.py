@@ -101,7 +101,7 @@ def predicted_bytes(n_items: int, n_interactions: int = 0) -> int:
     Examples
     --------
     >>> round(predicted_bytes(20_108, 10_000_000) / 2**30, 2)
-    3.22
+    3.24
     """
     working = max(co_occurrence_bytes(n_items, n_interactions), 24 * _BLOCK * n_items)
     return 8 * n_items * n_items + working

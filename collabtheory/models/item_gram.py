@@ -12,7 +12,7 @@ from scipy import sparse
 
 from collabtheory.errors import InvalidInput
 
-MAX_BLOCK_ENTRIES = 1_000_000
+MAX_BLOCK_ENTRIES = 250_000
 """Co-occurrence counts held in sparse form at a time."""
 SPARSE_ENTRY_BYTES = 32
 """Of one such count: value, column, and what the sparse product and the copy to dense hold beside them."""

@@ -40,7 +40,7 @@ class NonnegativeEaseSpec(Frozen):
     """Weight of the squared weights in the loss; its best value is not that of the unconstrained model."""
     tolerance: float = Field(1e-9, gt=0)
     """Largest duality gap, relative to the loss."""
-    warm_up: int = Field(16, ge=0)
+    warm_up: int = Field(20, ge=0)
     """Steps of the guess; they change the time, not the result."""
     max_exchanges: int = Field(100, ge=0)
     """Exchanges of wrong guesses per item before the fit is given up."""
@@ -215,7 +215,7 @@ def _guess(ridge: np.ndarray, spec: NonnegativeEaseSpec) -> np.ndarray:
     inverse = inverse64.astype(np.float32)
     del inverse64
     # The gram matrix times the inverse, by the definition of the latter.
-    unconstrained = inverse * -(spec.l2 + penalty).astype(np.float32)
+    unconstrained = inverse * -(spec.l2 + penalty).astype(np.float32)[:, None]
     np.fill_diagonal(unconstrained, 1 + np.diag(unconstrained))
     state, step, other = (np.zeros_like(inverse) for _ in range(3))
     for _ in range(spec.warm_up):

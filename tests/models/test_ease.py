@@ -168,18 +168,18 @@ def test_the_peak_is_close_to_the_prediction():
             places = np.unique(rng.integers(0, users * items, 40 * users))
             return sparse.csr_array((np.ones(len(places)), (places // items, places % items)), shape=(users, items))
         fit_ease(contents(50, 50))
-        x = contents(1500, 3000)
-        peak = lambda: 1024 * int(re.search("VmHWM: *\\t* *([0-9]+) kB", Path("/proc/self/status").read_text())[1])
+        x = contents(1000, 2000)
+        peak = lambda: 1024 * int(re.search("VmHWM:[^0-9]*([0-9]+) kB", Path("/proc/self/status").read_text())[1])
         before = peak()
         fit_ease(x, EaseSpec(l2=10.0))
-        print((peak() - before) / predicted_bytes(3000, x.nnz), 8 * 3000**2 / predicted_bytes(3000, x.nnz))
+        print((peak() - before) / predicted_bytes(2000, x.nnz), 8 * 2000**2 / predicted_bytes(2000, x.nnz))
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True, timeout=280
     )
     measured, result_alone = map(float, done.stdout.split())
     assert result_alone * 0.9 < measured < 1.05
-    assert result_alone > 0.6
+    assert result_alone > 0.5
 
 
 def test_a_singular_problem_says_so():
