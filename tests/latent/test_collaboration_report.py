@@ -91,11 +91,16 @@ def test_model_without_layers_is_measured_by_thinning_and_by_what_it_is_told(
     found = measure_model(blind, world, rng=rng_of())
     assert found["about"]["maskings"] == ["thinned"]
 
+    calls: list[int] = []
+
     def encode(contents: sparse.csr_array, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(contents.shape[0])
         return masked_posteriors(known, contents, 1, rng=rng)[0].numpy()
 
     told = measure_model(blind, world, rng=rng_of(), encode_masked=encode)
     assert told["about"]["maskings"] == ["own", "thinned"]
+    # Four draws for the drift, and a mask for each of four codes.
+    assert calls == 8 * [70]
     for name in ("drift.own.between_draws", "drift.thinned.with_clean", "spread.own.relative"):
         assert told["values"][name] == measured["values"][name]
 

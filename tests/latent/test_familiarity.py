@@ -26,9 +26,13 @@ def interactions(n_users: int = 80, n_items: int = 60, seed: int = 0) -> Interac
     likes = np.clip(rng.random((n_users, 1)) * rng.random(n_items) ** 2 * 1.2, 0, 1)
     x = rng.random((n_users, n_items)) < likes
     x[:, 0] |= x.sum(1) == 0
+    return of_contents(x)
+
+
+def of_contents(x: np.ndarray) -> Interactions:
     rows = sparse.csr_array(x.astype(np.float32))
     rows.sort_indices()
-    return Interactions(binary_csr(rows.indptr, rows.indices, rows.shape), np.arange(n_users), np.arange(n_items))
+    return Interactions(binary_csr(rows.indptr, rows.indices, rows.shape), np.arange(x.shape[0]), np.arange(x.shape[1]))
 
 
 def counting_model(n_items: int, weights: np.ndarray | None = None) -> Recommender:
@@ -164,6 +168,23 @@ def test_reported_changes_are_those_that_the_model_is_made_to_show() -> None:
     for outcome in ("kl", "popularity"):
         popular, unrelated = (found[f"{name}.{outcome}"]["value"] for name in ("popular_minus_rare", "unrelated_items"))
         assert abs(unrelated) < 0.05 * popular
+
+
+def test_unrelated_items_take_away_what_coherent_histories_have() -> None:
+    # Users have items of one half of the catalogue; the model looks at the half that they have more of.
+    rng = np.random.default_rng(0)
+    x = rng.random((80, 200)) < 0.15
+    x[:40, 1::2], x[40:, ::2] = False, False
+    halves = np.eye(2)[np.arange(200) % 2]
+
+    def encode(contents: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+        most = np.asarray(contents @ halves).max(1)
+        return np.stack([most, np.zeros_like(most)], axis=1), np.ones((len(most), 2))
+
+    values = Values(80)
+    model = Recommender(encode, nn.Linear(2, 200), "multinomial")
+    add_familiarity(values, model, of_contents(x), np.arange(80), rng=rng)
+    assert values.as_json()["values"]["familiarity.unrelated_items.kl"]["high"] < -10
 
 
 @pytest.mark.parametrize("kind", ["similar", "popular", "rare", "uniform"])
