@@ -1,6 +1,7 @@
 """Training options: each does what it says, and a run with any of them can be killed and resumed."""
 
 import math
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from collabtheory.data import PlantedWorld, generate, strong_generalisation
 from collabtheory.data.split import user_folds
 from collabtheory.errors import InvalidInput
-from collabtheory.models import ModelSpec, TrainingSpec, alignment_loss, batch_loss
+from collabtheory.models import ModelSpec, TrainingSpec, alignment_loss, batch_loss, trainer
 from collabtheory.models.architectures import build
 from collabtheory.models.batch_loss import Draws, batch_losses
 from collabtheory.models.trainer import train
@@ -86,6 +87,18 @@ def test_a_run_killed_at_epoch_3_of_6_ends_with_the_same_bits(name, split, tmp_p
     assert same(resumed.model.state_dict(), whole.model.state_dict())
     assert resumed.snapshots.keys() == {0, 2, 5}
     assert all(same(resumed.snapshots[epoch], whole.snapshots[epoch]) for epoch in (0, 2, 5))
+
+
+def test_a_run_killed_after_its_best_epoch_goes_on_from_the_last_one(split, tmp_path, monkeypatch):
+    validation = cycle([0.1, 0.5, 0.2, 0.3, 0.4, 0.3])
+    monkeypatch.setattr(trainer, "validation_ndcg", lambda model, users: next(validation))
+    training = with_(SHORT, epochs=6, snapshots=(5,))
+    whole = train(MODEL, training, split, seed=7)
+    resumed = killed_and_resumed(MODEL, training, split, tmp_path / "state.safetensors")
+    assert resumed.history == whole.history
+    assert (resumed.best_epoch, whole.best_epoch) == (2, 2)
+    assert same(resumed.model.state_dict(), whole.model.state_dict())
+    assert same(resumed.snapshots[5], whole.snapshots[5])
 
 
 @pytest.mark.parametrize(
