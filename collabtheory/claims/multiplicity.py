@@ -17,9 +17,9 @@ def corrected(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     A claim of several parts is supported only if every part is, so its p-value is the largest of them (an
     intersection-union test needs no correction within); one contradicted part contradicts it, so there the smallest
-    counts, times the number of parts (Bonferroni). Holm's factor of the claim then multiplies the p-value of each of
-    its parts, and a part whose adjusted p-value is not below ``ERROR_RATE`` turns inconclusive, and with it the
-    claim. No verdict ever gets stronger. Records without comparisons stay as they are.
+    counts, times the number of parts (Bonferroni). Holm's factor of the claim (of an undecided one: the number of
+    claims) then multiplies the p-value of each of its parts. A part whose adjusted p-value is not below ``ERROR_RATE``
+    turns inconclusive, and with it the claim. No verdict ever gets stronger. Records without comparisons stay.
     """
     claims = [
         record
@@ -47,18 +47,15 @@ def _claim_p(record: dict[str, Any]) -> float:
 
 
 def _factors(p_values: list[float]) -> list[float]:
-    """Return what each claim's p-value is multiplied by: the number of claims with as large a p-value or larger.
+    """Return what the p-values of each claim's parts are multiplied by.
 
-    Holm's adjusted p-values are made monotone; so are the factors' products, since a claim after one that failed
-    fails as well.
+    Holm goes from the smallest p-value up and stops at the first that fails. Until then the factor is the number of
+    claims not yet passed; the claims from there on are undecided, and their parts pay for all claims.
     """
-    order = np.argsort(p_values, kind="stable")
-    factors = np.empty(len(p_values))
-    failed = False
-    for rank, index in enumerate(order):
-        factors[index] = len(p_values) - rank
-        failed = failed or factors[index] * p_values[index] >= ERROR_RATE
-        if failed:
-            # Holm stops at the first failure: whatever comes after it is not decided.
-            factors[index] = max(factors[index], ERROR_RATE / max(p_values[index], 1e-300))
-    return factors.tolist()
+    size = len(p_values)
+    factors = np.full(size, float(size))
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        if (size - rank) * p_values[index] >= ERROR_RATE:
+            break
+        factors[index] = size - rank
+    return [float(factor) for factor in factors]
