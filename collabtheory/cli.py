@@ -243,7 +243,9 @@ def train(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A checkpoint that `train` wrote.")],
     data: DataOption = "planted",
-    seed: Annotated[int | None, typer.Option(min=0, help="Split; the one of the training if not given.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Draw of the held-out items; that of the training if not given.")
+    ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metrics, such as recall@20/n; the usual three.")] = None,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,

@@ -164,7 +164,7 @@ def sweep(
             on_plan=expect,
         )
     print_sweep(stdout(), curve)
-    for path in write_sweep(folder, curve):
+    for path in write_sweep(folder, curve, command=shlex.join(["collabtheory", *sys.argv[1:]])):
         console.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 

@@ -72,7 +72,7 @@ class Fitted:
 def try_settings(spec: TrialStep, work: Workspace) -> None:
     """Fit with the settings of one trial; keep its accuracy on validation and test users, and its model."""
     settings = get_method(spec.method).settings(spec.trial, spec.where.seed)
-    _fit_and_write(spec.method, settings, spec.where, work)
+    fit_and_write(spec.method, settings, spec.where, work)
 
 
 def fit_best(spec: FitStep, work: Workspace) -> None:
@@ -83,7 +83,7 @@ def fit_best(spec: FitStep, work: Workspace) -> None:
         for file in sorted(best.iterdir()):
             (work.output / file.name).write_bytes(file.read_bytes())
         return
-    _fit_and_write(spec.method, read_fit(best)["settings"], spec.where, work)
+    fit_and_write(spec.method, read_fit(best)["settings"], spec.where, work)
 
 
 def measure_posteriors(spec: MeasureStep, work: Workspace) -> None:
@@ -115,7 +115,8 @@ def read_fit(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _fit_and_write(method: str, settings: Mapping[str, Setting], where: FoldSpec, work: Workspace) -> None:
+def fit_and_write(method: str, settings: Mapping[str, Setting], where: FoldSpec, work: Workspace) -> None:
+    """Fit a method with these settings on a fold; write per-user accuracy, what is said of the fit, and the model."""
     from collabtheory.ranking import evaluate, exposure, to_frame, write_frame
 
     data = Interactions.load(where.data_file)

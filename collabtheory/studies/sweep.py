@@ -23,7 +23,7 @@ from collabtheory.stats.comparison import evidence_by_t
 from collabtheory.studies.methods import Method, Setting, get_method
 from collabtheory.studies.profiles import StudyProfile
 from collabtheory.studies.results import MAIN_METRIC, Study
-from collabtheory.studies.steps import FoldSpec, MeasureStep, _fit_and_write, measure_posteriors
+from collabtheory.studies.steps import FoldSpec, MeasureStep, fit_and_write, measure_posteriors
 from collabtheory.studies.swept_values import check_measurable, parse_values
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def plan_sweep(
 
 def fit_with(spec: SweepStep, work: Workspace) -> None:
     """Fit with the settings given; keep its accuracy on validation and test users, and its model."""
-    _fit_and_write(spec.method, dict(spec.settings), spec.where, work)
+    fit_and_write(spec.method, dict(spec.settings), spec.where, work)
 
 
 def read_curve(plan: SweepPlan, store: Store, data: Interactions) -> Curve:

@@ -11,6 +11,7 @@ from scipy import integrate, sparse, stats
 from collabtheory.data import PlantedWorld, generate, strong_generalisation
 from collabtheory.models import ModelSpec, RecVAE, TrainingSpec, kl_to_prior, rec_vae, trainer
 from collabtheory.models.architectures import build
+from collabtheory.models.batch_loss import Draws, batch_losses
 from collabtheory.models.rec_vae import composite_log_prior, log_density
 from collabtheory.models.trainer import train, validation_ndcg
 from collabtheory.ranking import ndcg_at_k
@@ -194,7 +195,6 @@ def changed(left, right):
 
 def test_an_epoch_is_three_masked_passes_for_the_encoder_and_one_clean_one_for_the_decoder(monkeypatch, split):
     calls = []
-    batch_losses = trainer.batch_losses
 
     def spy(model, spec, matrix, users, draws, *, masked, full):
         calls.append((masked, full, users))
@@ -209,6 +209,18 @@ def test_an_epoch_is_three_masked_passes_for_the_encoder_and_one_clean_one_for_t
     assert kinds == [{(True, True)}, {(True, True)}, {(True, True)}, {(False, False)}] * 2
     for one in passes:
         np.testing.assert_array_equal(np.sort(np.concatenate([users for _, _, users in one])), np.arange(n))
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_only_a_masked_pass_hides_items(masked, split):
+    losses = []
+    for keep_probability in (0.5, 1.0):
+        spec = SPEC.model_copy(update={"keep_probability": keep_probability})
+        model = build(spec, split.train.n_items, derive(0))
+        draws = Draws.of_epoch(0, 1)
+        users = np.arange(30)
+        losses.append(batch_losses(model, TrainingSpec(), split.train.matrix, users, draws, masked=masked))
+    assert torch.equal(losses[0].reconstruction, losses[1].reconstruction) is not masked
 
 
 def test_the_history_reports_the_encoders_loss_with_its_kl_term(split):

@@ -158,6 +158,24 @@ def test_adamw_without_decay_is_adam(split):
     assert same(*runs)
 
 
+def test_adamw_shrinks_weights_apart_from_the_gradient_step_and_adam_does_not(split):
+    after = {}
+    for optimiser, decay in (("adam", 0.0), ("adam", 0.2), ("adamw", 0.2)):
+        changes = {
+            "optimiser": optimiser,
+            "weight_decay": decay,
+            "epochs": 1,
+            "batch_size": 10_000,
+            "snapshots": (0, 1),
+        }
+        snapshots = train(MODEL, with_(SHORT, learning_rate=0.01, **changes), split, seed=0).snapshots
+        after[optimiser, decay] = snapshots[1]
+    for name, start in snapshots[0].items():
+        expected = after["adam", 0.0][name] - 0.01 * 0.2 * start
+        torch.testing.assert_close(after["adamw", 0.2][name], expected, rtol=0, atol=1e-6)
+    assert not same(after["adam", 0.2], after["adamw", 0.2])
+
+
 def test_softmax_against_all_items_trains_as_the_multinomial_likelihood(split):
     full, sampled = (
         train(MODEL, with_(SHORT, **changes), split, seed=0)
