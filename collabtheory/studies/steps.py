@@ -146,10 +146,9 @@ def _fit(name: str, settings: Mapping[str, Setting], split: StrongSplit, where: 
 
 
 def _closed_form(kind: str, settings: Mapping[str, Setting], split: StrongSplit) -> Any:
-    from collabtheory.models.nonnegative_ease import NonnegativeEaseSpec, fit_nonnegative_ease
-
     from collabtheory.models.ease import EaseSpec, fit_ease
     from collabtheory.models.item_knn import ItemKnnSpec, fit_item_knn
+    from collabtheory.models.nonnegative_ease import NonnegativeEaseSpec, fit_nonnegative_ease
     from collabtheory.models.popularity import fit_popularity
 
     matrix = split.train.matrix
