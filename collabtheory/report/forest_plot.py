@@ -161,7 +161,8 @@ def _scale(data: ForestPlot, ax: Axes) -> None:
 
 def _round_ticks(largest: float) -> list[float]:
     decade = 10.0 ** np.floor(np.log10(largest))
-    return [float(f"{value:.1g}") for value in (decade / 10, decade / 2, decade, 2 * decade, 5 * decade)]
+    # Few enough that their labels stay apart on a root scale.
+    return [float(f"{value:.1g}") for value in (decade / 5, decade, 5 * decade)]
 
 
 def _legend(data: ForestPlot, ax: Axes) -> None:
