@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW
 from collabtheory.studies.measured_evidence import (
     cohort_isolation,
     lift_gap,
@@ -23,16 +24,7 @@ STATEMENT = Statement(
         "a user's nearest neighbours in the latent space are of the same cohort of interaction count more "
         "often than by chance."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         (
@@ -43,7 +35,7 @@ STATEMENT = Statement(
             "Cohorts of size can be isolated because similar sizes mean similar inputs; nothing here says that "
             "size is the cause."
         ),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae_clean",)

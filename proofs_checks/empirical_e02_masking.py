@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW
 from collabtheory.studies.measured_evidence import measure_above, measure_below, measured_numbers, permuted_measures
 
 STATEMENT = Statement(
@@ -17,16 +18,7 @@ STATEMENT = Statement(
         "one trained without; and between two draws of the mask less than half of a user's nearest latent "
         "neighbours, by Jaccard overlap, are the same."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         (
@@ -34,7 +26,7 @@ STATEMENT = Statement(
             "drift depend on it. The drift at the model's own is beside it."
         ),
         "One half is a border chosen here; the paper gives none.",
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae", "mult_vae_clean")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 from collabtheory.studies.measured_evidence import measure_above, measured_numbers
 
 STATEMENT = Statement(
@@ -17,20 +17,11 @@ STATEMENT = Statement(
         "used and nDCG@100 is lower. How uniform the contraction of distances is, pair by pair, is the matter "
         "of the statement beta_kl."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         "Three weights are compared, not a curve; `collabtheory sweep` draws one.",
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae", "full_kl", "strong_kl")

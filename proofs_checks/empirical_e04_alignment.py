@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 from collabtheory.studies.measured_evidence import measure_above, measured_numbers, not_below
 
 STATEMENT = Statement(
@@ -18,16 +18,7 @@ STATEMENT = Statement(
         "higher than that of clean training; aligning users with the items of other users does not do as "
         "well."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         "Every part must be supported for the claim to be; the parts are listed one by one.",
@@ -36,7 +27,7 @@ STATEMENT = Statement(
             "The last part is the control of the cause: if items of strangers helped as much, the gain would be "
             "that of any regulariser."
         ),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae_clean", "mult_vae", "mult_vae_pia", "mult_vae_pia_shuffled")

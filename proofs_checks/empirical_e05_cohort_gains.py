@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, cohort_parts, permuted_labels, turned_round
+from collabtheory.studies.comparisons import (
+    FAIR_COMPARISON,
+    NO_LAW,
+    accuracies,
+    cohort_parts,
+    permuted_labels,
+    turned_round,
+)
 
 STATEMENT = Statement(
     identifier="E5",
@@ -15,20 +22,11 @@ STATEMENT = Statement(
         "In each cohort of interaction count, [5-10], [11-50], [51-100] and [100+], Mult-VAE with PIA has a "
         "higher nDCG@100 than Mult-VAE."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         "Cohorts of fewer than 20 users are inconclusive by themselves.",
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae_pia", "mult_vae")

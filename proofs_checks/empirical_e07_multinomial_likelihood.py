@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 
 STATEMENT = Statement(
     identifier="E7",
@@ -15,16 +15,7 @@ STATEMENT = Statement(
         "The multinomial likelihood gives a higher nDCG@100 than the Gaussian and the logistic likelihood in "
         "the same architecture."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         (
@@ -32,7 +23,7 @@ STATEMENT = Statement(
             "comparison does not say which it used."
         ),
         ("The Poisson likelihood, trained with the others, is in the table of models; the paper says nothing of it."),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae", "gaussian", "bernoulli")

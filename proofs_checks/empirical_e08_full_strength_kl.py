@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 
 STATEMENT = Statement(
     identifier="E8",
@@ -15,20 +15,11 @@ STATEMENT = Statement(
         "A KL weight annealed to a tuned cap below 1 gives a higher nDCG@100 than one annealed to 1, and than "
         "1 from the start."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         "The capped side tunes its cap, the others have one setting fewer to tune.",
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae", "full_kl", "no_annealing")

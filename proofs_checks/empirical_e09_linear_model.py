@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 
 STATEMENT = Statement(
     identifier="E9",
@@ -15,23 +15,14 @@ STATEMENT = Statement(
         "EASE has a higher nDCG@100 than Mult-VAE, Mult-DAE and RecVAE; and than the same model fitted under "
         "the constraint that no weight is negative."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         (
             "The constrained model is fitted to its optimum; dropping negative weights after an unconstrained "
             "fit, another row of the table, is another model."
         ),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("ease", "mult_vae", "mult_dae", "rec_vae", "ease_nonnegative")

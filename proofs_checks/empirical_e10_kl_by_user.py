@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 
 STATEMENT = Statement(
     identifier="E10",
@@ -15,23 +15,14 @@ STATEMENT = Statement(
         "A KL weight in proportion to the length of the user's history, and one that the user's own "
         "reconstruction gap drives, each give a higher nDCG@100 than one tuned weight for all."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         (
             "The learned weight is one rule among many: it gives users whose loss per item is farther from its "
             "least possible value more latent room."
         ),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("kl_by_size", "kl_learned", "mult_vae")

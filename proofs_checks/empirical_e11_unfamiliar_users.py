@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
+from collabtheory.studies.comparisons import NO_LAW
 from collabtheory.studies.measured_evidence import (
     measure_above,
     measure_below,
@@ -37,7 +38,7 @@ STATEMENT = Statement(
             "Committed is measured by KL to the prior; sparsity by the Hoyer measure may say something else and "
             "is listed."
         ),
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("mult_vae",)

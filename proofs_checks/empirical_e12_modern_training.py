@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collabtheory.claims import Evidence, Statement, Subject, check
-from collabtheory.studies.comparisons import accuracies, better, permuted_labels, turned_round
+from collabtheory.studies.comparisons import FAIR_COMPARISON, NO_LAW, accuracies, better, permuted_labels, turned_round
 
 STATEMENT = Statement(
     identifier="E12",
@@ -15,21 +15,12 @@ STATEMENT = Statement(
         "With AdamW, a cosine schedule, sampled softmax over hard negatives and wider nets to choose from, "
         "Mult-VAE ranks better than with its published training, and no worse than EASE."
     ),
-    assumptions=(
-        (
-            "Both sides are tuned by the same number of trials of the same random search, on validation users of "
-            "one fold."
-        ),
-        (
-            "Training has converged: a side that was still improving at its last epochs makes the comparison "
-            "inconclusive."
-        ),
-    ),
+    assumptions=FAIR_COMPARISON,
     proof=(),
     limits=(
         "Closing the gap is read as: above EASE. The remaining difference is in the table.",
         "Published as an open question; the search space is small.",
-        "A verdict is about these data, these model sizes and this tuning budget; it is no law.",
+        NO_LAW,
     ),
 )
 METHODS = ("modern", "mult_vae", "ease")

@@ -14,6 +14,7 @@ from collabtheory.claims.measured_violations import measured_violations
 from collabtheory.claims.plan import Plan
 from collabtheory.claims.steps import TRAINED
 from collabtheory.data import Interactions
+from collabtheory.runs.data_files import describe
 from collabtheory.runs.files import write_atomically, write_text
 from collabtheory.runs.provenance import provenance
 from collabtheory.runs.published import forget_published, note_published
@@ -76,19 +77,6 @@ def _counterexamples(lines: list[str]) -> dict[str, str]:
     explicit = [part["counterexample"] for record in records for part in record["parts"] if part["counterexample"]]
     named = {counterexample_name(found): found for found in explicit} | dict(measured_violations(records))
     return {f"counterexamples/{name}.json": json.dumps(found, indent=1) + "\n" for name, found in named.items()}
-
-
-def describe(data: Interactions) -> dict[str, Any]:
-    """Return name, sizes, filters and fingerprint of a data set, for the run's description."""
-    return {
-        "name": data.name,
-        "n_users": data.n_users,
-        "n_items": data.n_items,
-        "n_interactions": data.n_interactions,
-        "density": data.density,
-        "fingerprint": data.fingerprint,
-        "filters": [str(step) for step in data.filters],
-    }
 
 
 def _link(source: Path, target: Path) -> None:

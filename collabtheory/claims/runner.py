@@ -22,6 +22,7 @@ from collabtheory.claims.verdict import Verdict
 from collabtheory.data import Interactions
 from collabtheory.errors import InvalidInput
 from collabtheory.models.recommender import Recommender
+from collabtheory.runs.data_files import keep_data
 from collabtheory.runs.engine import Event, Pool, execute
 from collabtheory.runs.files import write_atomically
 from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
@@ -121,7 +122,7 @@ def verify(
     refuse_foreign_folder(folder)
     with exclusive(folder):
         store = Store(folder / STORE)
-        data_file = _store_data(data, store)
+        data_file = keep_data(store.root, data)
         plan = make_plan(
             files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint,
             profile_name=profile, study_profile=study_profile or get_study_profile(profile), methods=methods,
@@ -244,10 +245,3 @@ def forget_broken(checks: tuple[Task, ...], store: Store) -> None:
         records = store.path(task) / RECORDS_FILE
         if records.exists() and any(json.loads(line)["verdict"] == Verdict.ERROR for line in records.open("rb")):
             shutil.rmtree(store.path(task))
-
-
-def _store_data(data: Interactions, store: Store) -> Path:
-    path = store.root / f"data-{data.fingerprint[:20]}.npz"
-    if not path.exists():
-        write_atomically(path, data.save)
-    return path

@@ -31,6 +31,12 @@ class ErrorRate:
     high: float
     nominal: float
 
+    @classmethod
+    def of(cls, count: int, repetitions: int, nominal: float) -> ErrorRate:
+        """Return the rate of a count, with its interval."""
+        interval = stats.binomtest(count, repetitions).proportion_ci(0.95, method="exact")
+        return cls(count, repetitions, float(interval.low), float(interval.high), nominal)
+
     @property
     def rate(self) -> float:
         """Share of repetitions that came out wrong."""
@@ -82,5 +88,4 @@ def measure_error_rate(
     if not 0 < level < 1:
         raise InvalidInput(f"level must be between 0 and 1; it is {level}")
     count = sum(bool(run_once(child)) for child in rng.spawn(repetitions))
-    interval = stats.binomtest(count, repetitions).proportion_ci(0.95, method="exact")
-    return ErrorRate(count, repetitions, float(interval.low), float(interval.high), level)
+    return ErrorRate.of(count, repetitions, level)

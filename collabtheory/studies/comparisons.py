@@ -15,6 +15,12 @@ from collabtheory.stats import Comparison, bootstrap_mean, compare_paired
 from collabtheory.studies.methods import get_method
 from collabtheory.studies.results import MAIN_METRIC, Study
 
+FAIR_COMPARISON = (
+    "Both sides are tuned by the same number of trials of the same random search, on validation users of one fold.",
+    "Training has converged: a side that was still improving at its last epochs makes the comparison inconclusive.",
+)
+"""What every comparison of trained methods assumes."""
+NO_LAW = "A verdict is about these data, these model sizes and this tuning budget; it is no law."
 STRICT_LEVEL = 0.999
 """Confidence at which a control must fail to find an effect: one in a thousand runs would be misled by chance."""
 

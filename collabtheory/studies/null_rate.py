@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
 
 from collabtheory.data import Interactions
 from collabtheory.data.split import StrongSplit, user_folds
 from collabtheory.errors import InvalidInput
 from collabtheory.models.specification import ModelSpec, TrainingSpec
+from collabtheory.runs.data_files import keep_data
 from collabtheory.runs.engine import Event, execute
-from collabtheory.runs.files import write_atomically, write_text
+from collabtheory.runs.files import write_text
 from collabtheory.runs.frozen import Frozen
 from collabtheory.runs.published import STORE, refuse_foreign_folder
 from collabtheory.runs.seeds import derive, derive_integer
@@ -115,9 +115,7 @@ def measure_null_rate(
     refuse_foreign_folder(folder)
     with exclusive(folder):
         store = Store(folder / STORE)
-        data_file = store.root / f"data-{data.fingerprint[:20]}.npz"
-        if not data_file.exists():
-            write_atomically(data_file, data.save)
+        data_file = keep_data(store.root, data)
         tasks = [
             Task(
                 f"repetition {number + 1} of {repetitions}",
@@ -139,10 +137,10 @@ def measure_null_rate(
         found = [json.loads((store.path(task) / RESULT_FILE).read_text("utf-8")) for task in tasks]
     verdicts = [one["verdict"] for one in found]
     return NullRate(
-        _rate(sum(verdict != "inconclusive" for verdict in verdicts), repetitions, NOMINAL),
-        _rate(verdicts.count("supported"), repetitions, NOMINAL / 2),
-        _rate(sum(one["p_by_runs"] < NOMINAL for one in found), repetitions, NOMINAL),
-        _rate(sum(one["p_by_users"] < NOMINAL for one in found), repetitions, NOMINAL),
+        ErrorRate.of(sum(verdict != "inconclusive" for verdict in verdicts), repetitions, NOMINAL),
+        ErrorRate.of(verdicts.count("supported"), repetitions, NOMINAL / 2),
+        ErrorRate.of(sum(one["p_by_runs"] < NOMINAL for one in found), repetitions, NOMINAL),
+        ErrorRate.of(sum(one["p_by_users"] < NOMINAL for one in found), repetitions, NOMINAL),
         tuple(one["difference"] for one in found),
         tuple(one["p"] for one in found),
     )
@@ -180,8 +178,3 @@ def _compared(splits: list[StrongSplit], spec: NullStep) -> PairedComparison:
     first, second = (np.concatenate(sides[side]) for side in SIDES)
     rng = derive(spec.seed, "null comparison", spec.repetition)
     return compare_paired(first, second, strata=folds, runs=folds, rng=rng, level=1 - NOMINAL)
-
-
-def _rate(count: int, repetitions: int, nominal: float) -> ErrorRate:
-    interval = stats.binomtest(count, repetitions).proportion_ci(0.95, method="exact")
-    return ErrorRate(count, repetitions, float(interval.low), float(interval.high), nominal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from collabtheory.data import Interactions
 from collabtheory.ranking.cohorts import COHORTS, cohort_of
 from collabtheory.ranking.definitions import DEFAULT_METRICS
+from collabtheory.runs.data_files import describe
 from collabtheory.runs.files import write_text
 from collabtheory.runs.provenance import provenance
 from collabtheory.runs.published import note_published
@@ -22,7 +24,7 @@ from collabtheory.stats import bootstrap_mean
 from collabtheory.studies.methods import get_method
 from collabtheory.studies.plan import StudyPlan
 from collabtheory.studies.profiles import StudyProfile
-from collabtheory.studies.results import Study
+from collabtheory.studies.results import Study, fold_strata, mean_over_folds
 from collabtheory.studies.steps import read_fit
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def publish_study(
         "seconds": round(sum(seconds.values()), 1),
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "machine": provenance(),
-        "data": _describe(data),
+        "data": {name: value for name, value in describe(data).items() if name != "density"},
         "protocol": _protocol(settings),
         "methods": [_method(study, plan, store, name, seconds) for name in study.methods],
         **_claims([json.loads(line) for line in lines]),
@@ -73,17 +75,6 @@ def publish_study(
     write_text(path, json.dumps(_short(content), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     note_published(path)
     return path
-
-
-def _describe(data: Interactions) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "n_users": data.n_users,
-        "n_items": data.n_items,
-        "n_interactions": data.n_interactions,
-        "fingerprint": data.fingerprint,
-        "filters": [str(step) for step in data.filters],
-    }
 
 
 def _protocol(settings: StudyProfile) -> dict[str, Any]:
@@ -140,10 +131,9 @@ def _cohorts(study: Study, name: str, frame: pd.DataFrame) -> dict[str, Any]:
 
 def _mean(study: Study, name: str, frame: pd.DataFrame, column: str) -> dict[str, Any]:
     values, folds = frame[column].to_numpy(), frame["fold"].to_numpy()
-    sizes = np.bincount(folds)
     found = bootstrap_mean(
         values,
-        strata=folds if sizes[sizes > 0].min() > 1 else None,
+        strata=fold_strata(folds),
         rng=derive(study.seed, "published", name, column),
     )
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
@@ -193,17 +183,8 @@ def _setting(study: Study, setting: str, method: str, masking: str) -> dict[str,
 
 
 def _over_folds(study: Study, method: str, name: str) -> dict[str, Any] | None:
-    """Return the mean over folds with Student's t interval over them."""
-    from scipy import stats
-
-    found = [one["values"].get(name, {}).get("value") for one in study.measures(method)]
-    if any(value is None for value in found):
-        return None
-    values = np.array(found, dtype=float)
-    error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
-    mean = float(values.mean())
-    return {"value": mean, "low": mean - reach, "high": mean + reach, "n": len(values), "standard_error": error}
+    found = mean_over_folds([one["values"].get(name, {}).get("value") for one in study.measures(method)])
+    return None if found is None else {**asdict(found.interval), "standard_error": found.standard_error}
 
 
 def _short(value: Any) -> Any:

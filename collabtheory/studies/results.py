@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +20,7 @@ from collabtheory.studies.steps import MEASURES_FILE, USERS_FILE, read_fit
 if TYPE_CHECKING:
     import pandas as pd
 
-    from collabtheory.stats import PairedComparison
+    from collabtheory.stats import Evidence, PairedComparison
 
 MAIN_METRIC = "ndcg@100"
 
@@ -101,12 +102,10 @@ class Study:
             raise DataError(f"{first} and {second} were tested on different users; run the study again")
         chosen = np.ones(len(left), dtype=bool) if users is None else users
         folds = left["fold"].to_numpy()[chosen]
-        per_fold = np.bincount(folds)
         return compare_paired(
             left[metric].to_numpy()[chosen],
             right[metric].to_numpy()[chosen],
-            # A small cohort may have a single user in a fold, who cannot be resampled.
-            strata=folds if per_fold[per_fold > 0].min() > 1 else None,
+            strata=fold_strata(folds),
             runs=folds,
             rng=derive(self.seed, "compare", first, second, metric),
         )
@@ -170,6 +169,23 @@ class Study:
         if method not in self.fits:
             raise InvalidInput(f"{method!r} is not part of this study; there are {', '.join(self.fits)}")
         return self.fits[method]
+
+
+def fold_strata(folds: np.ndarray) -> np.ndarray | None:
+    """Return the folds as strata to resample within; None where a fold has a single user, who cannot be resampled."""
+    sizes = np.bincount(folds)
+    return folds if sizes[sizes > 0].min() > 1 else None
+
+
+def mean_over_folds(values: Sequence[float | None]) -> Evidence | None:
+    """Return the mean over folds with Student's t interval, ``n`` the folds; None if a fold lacks the value."""
+    from collabtheory.stats.comparison import evidence_by_t
+
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return None
+    error = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers))
+    return evidence_by_t(float(np.mean(numbers)), len(numbers), (error, len(numbers) - 1), 0.95)
 
 
 @functools.lru_cache(maxsize=64)

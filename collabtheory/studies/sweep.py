@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from collabtheory.errors import InvalidInput
+from collabtheory.runs.data_files import data_path, keep_data
 from collabtheory.runs.engine import Event, execute
-from collabtheory.runs.files import write_atomically
 from collabtheory.runs.frozen import Frozen
 from collabtheory.runs.published import STORE, forget_published, refuse_foreign_folder
 from collabtheory.runs.seeds import derive
 from collabtheory.runs.store import Store, exclusive
 from collabtheory.runs.task import Task, Workspace
 from collabtheory.stats import Estimate, PairedComparison, bootstrap_mean, with_holm
-from collabtheory.stats.comparison import evidence_by_t
 from collabtheory.studies.methods import Method, Setting, get_method
 from collabtheory.studies.profiles import StudyProfile
-from collabtheory.studies.results import MAIN_METRIC, Study
+from collabtheory.studies.results import MAIN_METRIC, Study, fold_strata, mean_over_folds
 from collabtheory.studies.steps import FoldSpec, MeasureStep, fit_and_write, measure_posteriors
 from collabtheory.studies.swept_values import check_measurable, parse_values
 
@@ -160,15 +158,14 @@ def run_sweep(
     if jobs < 1:
         raise InvalidInput(f"jobs must be at least 1; it is {jobs}")
     folder = folder.absolute()
-    data_file = folder / STORE / f"data-{data.fingerprint[:20]}.npz"
+    data_file = data_path(folder / STORE, data.fingerprint)
     plan = plan_sweep(
         method, setting, values, settings, measure=measure, data=data.fingerprint, data_file=data_file, seed=seed
     )
     refuse_foreign_folder(folder)
     with exclusive(folder):
         store = Store(folder / STORE)
-        if not data_file.exists():
-            write_atomically(data_file, data.save)
+        keep_data(store.root, data)
         on_plan(len(plan.tasks))
         execute(plan.tasks, store, jobs=jobs, on_event=on_event)
         forget_published(folder)
@@ -228,10 +225,7 @@ def read_curve(plan: SweepPlan, store: Store, data: Interactions) -> Curve:
 def _point(study: Study, label: str, value: Setting) -> Point:
     frame = study.users(label)
     folds, ndcg = frame["fold"].to_numpy(), frame[MAIN_METRIC].to_numpy()
-    sizes = np.bincount(folds)
-    # A fold of one user cannot be resampled within itself.
-    strata = folds if sizes[sizes > 0].min() > 1 else None
-    estimate = bootstrap_mean(ndcg, strata=strata, rng=derive(study.seed, "sweep", label))
+    estimate = bootstrap_mean(ndcg, strata=fold_strata(folds), rng=derive(study.seed, "sweep", label))
     per_fold = tuple(float(ndcg[folds == fold].mean()) for fold in np.unique(folds))
     measures = _measures(study.measures(label)) if label in study.measured else {}
     return Point(value, label, estimate, per_fold, measures, bool(study.still_rising(label)), None)
@@ -241,15 +235,8 @@ def _measures(found: list[dict[str, Any]]) -> dict[str, Estimate | None]:
     masking = "own" if all("own" in one["about"]["maskings"] for one in found) else "clean"
     names = {short: name.format(masking=masking) for short, name in MEASURES.items()}
     values = {short: [one["values"].get(name, {}).get("value") for one in found] for short, name in names.items()}
-    return {short: _over_folds(of_folds) for short, of_folds in values.items()}
-
-
-def _over_folds(values: list[float | None]) -> Estimate | None:
-    numbers = [value for value in values if value is not None]
-    if len(numbers) < len(values):
-        return None
-    error = float(np.std(numbers, ddof=1)) / math.sqrt(len(numbers))
-    return evidence_by_t(float(np.mean(numbers)), len(numbers), (error, len(numbers) - 1), 0.95).interval
+    means = {short: mean_over_folds(of_folds) for short, of_folds in values.items()}
+    return {short: None if mean is None else mean.interval for short, mean in means.items()}
 
 
 def _by_label(tasks: Mapping[tuple[str, int], Task], store: Store) -> dict[str, dict[int, Path]]:
