@@ -17,6 +17,7 @@ from collabtheory.cli_common import (
     ChecksOption,
     DataOption,
     Duplicates,
+    MinItemUsers,
     MinRating,
     MinUserItems,
     Offline,
@@ -70,6 +71,7 @@ def verify(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -89,7 +91,7 @@ def verify(
 
         with contextlib.redirect_stdout(sys.stderr):  # a file of checks may print; standard output is for results
             files = _chosen(checks, ids or [], kind)
-        interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+        interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
         if not quiet:
             describe(console, interactions)
         folder = out or Path("runs") / f"{plain_name(interactions.name)}-{profile}"
@@ -203,6 +205,7 @@ def train(
     ] = None,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -223,7 +226,7 @@ def train(
         alignment_weight=alignment_weight,
     )
     training = changed(TrainingSpec, settings.training, epochs=epochs, beta=beta, snapshots=())
-    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     console = stderr()
     describe(console, interactions)
     with Progress(console=console, transient=True) as bars:
@@ -249,6 +252,7 @@ def evaluate(
     metric: Annotated[list[str] | None, typer.Option(help="Metrics, such as recall@20/n; the usual three.")] = None,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -256,7 +260,7 @@ def evaluate(
     from collabtheory.models.training_run import evaluate_file
     from collabtheory.report.evaluation_table import print_evaluation
 
-    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     print_evaluation(stdout(), evaluate_file(model, interactions, seed=seed, metrics=metric))
 
 
@@ -273,7 +277,7 @@ def check_vae(
     from collabtheory.runs.seeds import derive
 
     tested = load_under_test(target)
-    interactions = load_data(data, None, None, "error", offline=False) if data else None
+    interactions = load_data(data, None, None, None, "error", offline=False) if data else None
     contents = contents_for(target, tested, interactions, derive(seed, "contents"))
     findings = run_checks(tested, contents, rng=derive(seed, "checks"))
     print_findings(stdout(), findings, as_json=json)
@@ -323,6 +327,7 @@ def data_check(
     data: Annotated[str, typer.Argument(help="A name or a file.")],
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:

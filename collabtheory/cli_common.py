@@ -33,6 +33,10 @@ MinRating = Annotated[
     float | None, typer.Option(help="Keep ratings of at least this; default 4, or the data set's own.")
 ]
 MinUserItems = Annotated[int | None, typer.Option(min=0, help="Keep users with at least this many items; default 5.")]
+MinItemUsers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Keep items with at least this many users; default all, or the data set's own."),
+]
 Duplicates = Annotated[str, typer.Option(help="Repeated (user, item) rows: error, first, last or max.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
 ChecksOption = Annotated[
@@ -57,12 +61,24 @@ def changed(kind: type[Spec], spec: Spec, **changes: object) -> Spec:
 
 
 def load_data(
-    data: str, min_rating: float | None, min_user_items: int | None, duplicates: str, offline: bool
+    data: str,
+    min_rating: float | None,
+    min_user_items: int | None,
+    min_item_users: int | None,
+    duplicates: str,
+    offline: bool,
 ) -> Interactions:
     """Read the data that a command was given."""
     from collabtheory.data import load
 
-    return load(data, min_rating=min_rating, min_user_items=min_user_items, duplicates=duplicates, offline=offline)
+    return load(
+        data,
+        min_rating=min_rating,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+        duplicates=duplicates,
+        offline=offline,
+    )
 
 
 def describe(console: Console, data: Interactions) -> None:

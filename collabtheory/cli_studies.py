@@ -17,6 +17,7 @@ from collabtheory.cli_common import (
     ChecksOption,
     DataOption,
     Duplicates,
+    MinItemUsers,
     MinRating,
     MinUserItems,
     Offline,
@@ -78,6 +79,7 @@ def compare(
     quiet: Quiet = False,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -96,7 +98,7 @@ def compare(
         get_method(name)
     settings = _settings(profile, folds, trials, epochs, batch_size, patience, hidden, latent)
     console = stderr()
-    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-study-{profile}"
     with _at_work(quiet) as (expect, on_event):
         describe(console, interactions)
@@ -138,6 +140,7 @@ def sweep(
     quiet: Quiet = False,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -147,7 +150,7 @@ def sweep(
 
     settings = _settings(profile, folds, None, epochs, batch_size, patience, hidden, latent)
     console = stderr()
-    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-sweep-{method}-{setting}"
     with _at_work(quiet) as (expect, on_event):
         describe(console, interactions)
@@ -181,6 +184,7 @@ def null_rate(
     quiet: Quiet = False,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
+    min_item_users: MinItemUsers = None,
     duplicates: Duplicates = "error",
     offline: Offline = False,
 ) -> None:
@@ -190,7 +194,7 @@ def null_rate(
     from collabtheory.studies.null_rate import measure_null_rate
 
     console = stderr()
-    interactions = load_data(data, min_rating, min_user_items, duplicates, offline)
+    interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-null-rate"
     with _at_work(quiet) as (expect, on_event):
         describe(console, interactions)
