@@ -69,7 +69,7 @@ _PIA = {**_VAE, "alignment_weight": (0.05, 0.2, 0.5, 1.0, 2.0)}
 _BY_SIZE: dict[str, Setting] = {"kl_weighting": "by_size", "beta": 0.005}
 _GAMMA = {"beta": (0.002, 0.005, 0.01, 0.02)}
 _REC_VAE: dict[str, Setting] = {"architecture": "rec_vae", "learning_rate": 5e-4, "kl_schedule": "constant", **_BY_SIZE}
-_L2 = (50.0, 100.0, 200.0, 1000.0)  # With the default of 500, the grid that five trials go through.
+_L2 = (20.0, 100.0, 200.0, 1000.0)  # With the default of 500, the grid that five trials go through.
 
 METHODS: dict[str, Method] = {
     method.name: method
