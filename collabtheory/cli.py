@@ -106,7 +106,7 @@ def verify(
                 checkpoint=model,
                 on_event=on_event,
                 on_plan=lambda plan: expect(len(plan.tasks)),
-                pool=pool,
+                engine=pool,
             )
     report = write_report(outcome.folder)
     _print_outcome(outcome.folder, as_json=json)

@@ -23,7 +23,7 @@ from collabtheory.data import Interactions
 from collabtheory.errors import InvalidInput
 from collabtheory.models.recommender import Recommender
 from collabtheory.runs.data_files import keep_data
-from collabtheory.runs.engine import Event, Pool, execute
+from collabtheory.runs.engine import Engine, Event, execute
 from collabtheory.runs.files import write_atomically
 from collabtheory.runs.published import STORE, forget_published, note_published, refuse_foreign_folder
 from collabtheory.runs.store import Store, exclusive
@@ -72,7 +72,7 @@ def verify(
     checkpoint: Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
-    pool: Pool | None = None,
+    engine: Engine | None = None,
     methods: tuple[str, ...] = (),
     study_profile: StudyProfile | None = None,
     command: str = "",
@@ -97,8 +97,8 @@ def verify(
         Check this model instead of training.
     on_event, on_plan
         Called with progress, and once with the plan.
-    pool
-        Workers that were started earlier, in place of ``jobs`` new ones.
+    engine
+        Where tasks run, in place of ``jobs`` new worker processes; see :func:`collabtheory.runs.engines.open_engine`.
     methods
         Methods to fit besides those that the statements compare, for the tables of a study.
     study_profile
@@ -129,7 +129,7 @@ def verify(
         )  # fmt: skip
         on_plan(plan)
         forget_broken(plan.checks, store)
-        execute(plan.tasks, store, jobs=jobs, on_event=on_event, pool=pool)
+        execute(plan.tasks, store, jobs=jobs, on_event=on_event, engine=engine)
         publish_files(folder, plan, store)
         lines = [
             line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()
