@@ -29,6 +29,7 @@ from collabtheory.cli_common import (
     stderr,
     stdout,
 )
+from collabtheory.cli_engines import EngineName, EngineOptions, Jobs, Scheduler
 from collabtheory.cli_studies import add_study_commands
 from collabtheory.errors import CollabTheoryError, InvalidInput
 
@@ -55,9 +56,10 @@ def verify(
     model: Annotated[Path | None, typer.Option(help="Check this checkpoint instead of training a model.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds (each has its own split, weights and draws).")] = 1,
     profile: Annotated[str, typer.Option(help="quick, full or paper.")] = "quick",
-    jobs: Annotated[
-        int, typer.Option(min=0, help="Worker processes; 0 = one a core. Results do not depend on it.")
-    ] = 0,
+    jobs: Jobs = 0,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
+    engine_option: EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<profile>.")] = None,
     checks: ChecksOption = None,
     kind: Annotated[
@@ -76,15 +78,16 @@ def verify(
     offline: Offline = False,
 ) -> None:
     """Check statements, each with its negative controls, and write a run folder with verdicts, figures and a report."""
-    from collabtheory.runs.engine import THREAD_VARIABLES, Pool
+    from collabtheory.runs.engines import open_engine
+    from collabtheory.runs.pool import THREAD_VARIABLES, Pool
 
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
-    jobs = jobs or os.cpu_count() or 1
-    console = stderr()
-    with Pool(jobs) as pool:
-        # The workers import what they need while this process does: together that takes half as long.
-        pool.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
+    console, where = stderr(), out or Path("runs")
+    with open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=where) as workers:
+        if isinstance(workers, Pool):
+            # They import what they need while this process does: together that takes half as long.
+            workers.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
         from collabtheory.claims.runner import verify as run_verification
         from collabtheory.report import write_report
         from collabtheory.runs.progress import show_progress
@@ -102,11 +105,11 @@ def verify(
                 folder,
                 profile=profile,
                 seeds=seeds,
-                jobs=jobs,
                 checkpoint=model,
                 on_event=on_event,
                 on_plan=lambda plan: expect(len(plan.tasks)),
-                engine=pool,
+                engine=workers,
+                portraits=not ids,
             )
     report = write_report(outcome.folder)
     _print_outcome(outcome.folder, as_json=json)

@@ -14,6 +14,8 @@ from collabtheory.errors import InvalidInput
 
 TOLERANCE = 1e-9
 """Relative rounding allowance of float64 comparisons; a case within it of equality is counted as a tie."""
+SHOWN = 100
+"""Cases of an inequality that are kept for pictures."""
 LEAST_SHARE = 1e-4
 """A premise that fewer than 1 in 10,000 cases meet makes a statement vacuous: true, and next to empty."""
 
@@ -53,6 +55,8 @@ class Part:
     """A violation as a small explicit case that can be replayed, see `collabtheory.claims.counterexample`."""
     comparison: Mapping[str, Any] | None = None
     """Claims about data: the two sides, their difference with its interval, effect size and p-value."""
+    sides: tuple[tuple[float, float], ...] = ()
+    """Left and right of at most ``SHOWN`` cases, from the tightest to the slackest, for pictures."""
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.CERTIFIED and self.rigor not in (Rigor.PROVED, Rigor.CERTIFIED):
@@ -170,6 +174,7 @@ def at_most(
         margin=_finite(slack[index] if violated else max(slack[index], 0.0)),
         worst={**described, "left": _plain(left[index]), "right": _plain(right[index])},
         ties=int((np.abs(slack) <= tolerance).sum()),
+        sides=_shown(left, right, slack),
     )
 
 
@@ -194,6 +199,13 @@ def equal(
         tolerance=0.0,
         scale=np.where(size > 0, size, 1.0),
     )
+
+
+def _shown(left: np.ndarray, right: np.ndarray, slack: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """Return both sides of cases evenly spaced by rank of slack, the tightest and the slackest included."""
+    order = np.argsort(slack, axis=None, kind="stable")
+    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(SHOWN, len(order))).astype(np.int64))]
+    return tuple(zip(left.ravel()[chosen].tolist(), right.ravel()[chosen].tolist(), strict=True))
 
 
 def _plain(value: object) -> float | int | str:

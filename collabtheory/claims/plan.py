@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from collabtheory.claims.discovery import StatementFile
@@ -29,7 +29,8 @@ from collabtheory.studies.profiles import StudyProfile
 class Plan:
     """The tasks of a run: models by seed, pair tables by (seed, stage), and the checks in the order of the records.
 
-    ``rungs`` are the models of the ladders, by seed and then by ``setting=value``.
+    ``rungs`` are the models of the ladders, by seed and then by ``setting=value``; ``portraits`` are what pictures
+    need, by the folder where a run shows it.
     """
 
     models: dict[int, Task]
@@ -37,13 +38,21 @@ class Plan:
     rungs: dict[int, dict[str, Task]]
     checks: tuple[Task, ...]
     study: StudyPlan | None = None
+    portraits: dict[str, Task] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Everything, needs first."""
         ladders = (task for ladder in self.rungs.values() for task in ladder.values())
         study = self.study.tasks if self.study else ()
-        return (*self.models.values(), *self.pairs.values(), *dict.fromkeys(ladders), *study, *self.checks)
+        return (
+            *self.models.values(),
+            *self.pairs.values(),
+            *dict.fromkeys(ladders),
+            *self.portraits.values(),
+            *study,
+            *self.checks,
+        )
 
     @property
     def stages(self) -> list[str]:
@@ -67,6 +76,7 @@ def make_plan(
     profile_name: str = "quick",
     study_profile: StudyProfile | None = None,
     methods: tuple[str, ...] = (),
+    portraits: bool = False,
 ) -> Plan:
     """Lay out training, pair tables and checks.
 
@@ -88,6 +98,8 @@ def make_plan(
         Folds, models and tuning of the checks that compare methods; needed where there are any.
     methods
         Methods to fit besides those that checks compare.
+    portraits
+        Whether to measure what pictures need, of the first seed, where there is a model.
     """
     wanted = {check.stages for file in files for check in file.checks}
     models: dict[int, Task] = {}
@@ -121,7 +133,28 @@ def make_plan(
             for file in files
             if any(check.stages == STUDY for check in file.checks)
         ]
-    return Plan(models, pairs, rungs, tuple(checks), study)
+    portrayed = {}
+    if portraits and models:
+        portrayed = _portraits(profile, seeds[0], models, pairs, rungs, data, data_file, checkpoint is not None)
+    return Plan(models, pairs, rungs, tuple(checks), study, portrayed)
+
+
+def _portraits(
+    profile: Profile,
+    seed: int,
+    models: dict[int, Task],
+    pairs: dict[tuple[int, str], Task],
+    rungs: dict[int, dict[str, Task]],
+    data: str,
+    data_file: Path,
+    given: bool,
+) -> dict[str, Task]:
+    from collabtheory.portraits.plan import plan_portraits
+
+    tables = {stage: task for (of, stage), task in pairs.items() if of == seed}
+    return plan_portraits(
+        profile, seed, models[seed], tables, rungs.get(seed, {}), data=data, data_file=data_file, given=given
+    )
 
 
 def _study_check(file: StatementFile, study: StudyPlan, seed: int, data: str, data_file: Path, profile: str) -> Task:

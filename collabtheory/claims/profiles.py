@@ -25,13 +25,15 @@ class PairSpec(Frozen):
 
 
 class LadderSpec(Frozen):
-    """Models that are trained alike but for one setting, for the statements about beta and about the PIA loss."""
+    """Models that are trained alike but for one setting, for the statements about beta, masks and the PIA loss."""
 
     training: TrainingSpec
     beta: tuple[float, ...]
     """KL weights, at ``lambda_A = 0``."""
     alignment: tuple[float, ...]
     """Values of ``lambda_A``, at the KL weight of ``training``."""
+    keep: tuple[float, ...]
+    """Keep probabilities of the mask; 1 = clean inputs."""
 
     def rungs(self, model: ModelSpec) -> dict[tuple[str, float], tuple[ModelSpec, TrainingSpec]]:
         """Return model and training of every rung by setting and value."""
@@ -39,7 +41,8 @@ class LadderSpec(Frozen):
         by_alignment = {
             ("alignment", a): (model.model_copy(update={"alignment_weight": a}), self.training) for a in self.alignment
         }
-        return by_beta | by_alignment
+        by_keep = {("keep", k): (model.model_copy(update={"keep_probability": k}), self.training) for k in self.keep}
+        return by_beta | by_alignment | by_keep
 
 
 class Profile(Frozen):
@@ -49,6 +52,8 @@ class Profile(Frozen):
     training: TrainingSpec
     pairs: PairSpec
     ladder: LadderSpec
+    portrayed_alignment: float = 0.2
+    """``lambda_A`` of the model with item alignment that is portrayed beside the masked and the clean one."""
 
 
 _SMALL = ModelSpec(hidden=(200,), latent=32)
@@ -63,6 +68,7 @@ PROFILES: dict[str, Profile] = {
             training=TrainingSpec(epochs=15, batch_size=100, learning_rate=3e-3, annealing=0.3),
             beta=(0.2, 1.0, 5.0),
             alignment=(0.0, 1.0, 10.0),
+            keep=(0.3, 0.5, 1.0),
         ),
     ),
     "full": Profile(
@@ -73,6 +79,7 @@ PROFILES: dict[str, Profile] = {
             training=TrainingSpec(epochs=40, batch_size=100, annealing=0.3),
             beta=(0.05, 0.2, 1.0, 2.0, 5.0),
             alignment=(0.0, 0.1, 1.0, 10.0),
+            keep=(0.3, 0.5, 0.7, 0.9, 1.0),
         ),
     ),
     "paper": Profile(
@@ -83,6 +90,7 @@ PROFILES: dict[str, Profile] = {
             training=TrainingSpec(epochs=100, batch_size=500, annealing=0.3),
             beta=(0.05, 0.2, 0.5, 1.0, 2.0, 5.0),
             alignment=(0.0, 0.1, 0.3, 1.0, 3.0, 10.0),
+            keep=(0.3, 0.5, 0.7, 0.9, 1.0),
         ),
     ),
 }

@@ -18,6 +18,9 @@ from collabtheory.errors import PremiseNotMet
 
 DIGITS = 12
 """Significant digits kept in a record; float64 results are not meaningful beyond."""
+SIDES = "sides"
+Side = tuple[str, str | None, int | None, str, str, float, float]
+"""Id, stage, seed, name and text of a part, left and right of one case."""
 
 
 def run_checks(
@@ -89,8 +92,16 @@ def broken_record(
     }
 
 
+def take_sides(record: dict[str, Any]) -> list[Side]:
+    """Take the shown sides of every part out of a record; a control has none."""
+    where = record["id"], record["stage"], record["seed"]
+    found = [(*where, part["name"], part["text"], *side) for part in record["parts"] for side in part.pop(SIDES, ())]
+    return [] if record["control"] else found
+
+
 def to_line(record: dict[str, Any]) -> str:
-    """Return the canonical JSON line of a record: sorted keys, no spaces, no NaN."""
+    """Return the canonical JSON line of a record: sorted keys, no spaces, no NaN; without its shown sides."""
+    take_sides(record)
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
@@ -123,6 +134,7 @@ def _part(part: Part) -> dict[str, Any]:
         "detail": part.detail,
         "counterexample": dict(part.counterexample) if part.counterexample is not None else None,
         "comparison": dict(part.comparison) if part.comparison is not None else None,
+        SIDES: part.sides,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from collabtheory.claims.counterexample import counterexample_name
 from collabtheory.claims.measured_violations import measured_violations
 from collabtheory.claims.plan import Plan
+from collabtheory.claims.record import Side
 from collabtheory.claims.steps import TRAINED
 from collabtheory.data import Interactions
 from collabtheory.runs.data_files import describe
@@ -35,6 +36,19 @@ def publish_files(folder: Path, plan: Plan, store: Store) -> None:
             )
     for (seed, stage), task in plan.pairs.items():
         _link(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
+    for place, task in plan.portraits.items():
+        for file in sorted(store.path(task).iterdir()):
+            _link(file, folder / place / file.name)
+
+
+def write_sides(folder: Path, rows: list[Side]) -> None:
+    """Write both sides of the shown cases of every inequality to ``bounds.parquet``."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=["id", "stage", "seed", "part", "text", "left", "right"])
+    frame = frame.astype({"left": "float64", "right": "float64"})
+    write_atomically(folder / "bounds.parquet", lambda path: frame.to_parquet(path, index=False))
+    note_published(folder / "bounds.parquet")
 
 
 def write_results(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from collabtheory.claims.discovery import StatementFile, discover
 from collabtheory.claims.multiplicity import corrected
 from collabtheory.claims.plan import Plan, make_plan
 from collabtheory.claims.profiles import PairSpec, get_profile
-from collabtheory.claims.record import run_checks, to_line
-from collabtheory.claims.results import publish_files, write_results
-from collabtheory.claims.steps import RECORDS_FILE, TRAINED, measure_pairs
+from collabtheory.claims.record import Side, run_checks, take_sides, to_line
+from collabtheory.claims.results import publish_files, write_results, write_sides
+from collabtheory.claims.steps import RECORDS_FILE, SIDES_FILE, TRAINED, measure_pairs
 from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Verdict
 from collabtheory.data import Interactions
@@ -76,6 +76,7 @@ def verify(
     methods: tuple[str, ...] = (),
     study_profile: StudyProfile | None = None,
     command: str = "",
+    portraits: bool = False,
 ) -> Outcome:
     """Check statements on a data set and write the run folder.
 
@@ -105,6 +106,9 @@ def verify(
         Sizes, folds and tuning of a study; those of ``profile`` if None.
     command
         The command line, kept with the results of a study.
+    portraits
+        Whether to measure what pictures need besides the checks: clean, masked and aligned models side by side, ladders
+        and laws.
 
     Raises
     ------
@@ -119,6 +123,9 @@ def verify(
         raise InvalidInput(f"seeds and jobs must be at least 1; they are {seeds} and {jobs}")
     settings = get_profile(profile)
     folder = folder.absolute()
+    # Workers may have another working directory.
+    files = tuple(replace(file, path=file.path.absolute()) for file in files)
+    checkpoint = checkpoint and checkpoint.absolute()
     refuse_foreign_folder(folder)
     with exclusive(folder):
         store = Store(folder / STORE)
@@ -126,11 +133,13 @@ def verify(
         plan = make_plan(
             files, settings, tuple(range(seeds)), data=data.fingerprint, data_file=data_file, checkpoint=checkpoint,
             profile_name=profile, study_profile=study_profile or get_study_profile(profile), methods=methods,
+            portraits=portraits,
         )  # fmt: skip
         on_plan(plan)
         forget_broken(plan.checks, store)
         execute(plan.tasks, store, jobs=jobs, on_event=on_event, engine=engine)
         publish_files(folder, plan, store)
+        write_sides(folder, _sides(plan, store))
         lines = [
             line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()
         ]
@@ -200,7 +209,7 @@ def verify_model(
         (folder / STORE).mkdir(exist_ok=True)
         forget_published(folder)
         subject = measured_subject(recommender, data, folder, settings, seed)
-        lines = []
+        lines, sides = [], []
         for file in files:
             free = [check for check in file.checks if check.stages == "none"]
             bound = [check for check in file.checks if check.stages in ("every", "last")]
@@ -208,7 +217,9 @@ def verify_model(
                 *run_checks(free, Subject(seed), data=None, model=None),
                 *run_checks(bound, subject, data=data.fingerprint, model=model),
             ]
+            sides += [side for record in found for side in take_sides(record)]
             lines += [to_line(record) for record in found]
+        write_sides(folder, sides)
         profile = {"pairs": settings.model_dump(mode="json")}
         write_results(
             folder,
@@ -222,6 +233,11 @@ def verify_model(
             times={},
         )
     return Outcome(folder, tuple(json.loads(line) for line in lines))
+
+
+def _sides(plan: Plan, store: Store) -> list[Side]:
+    files = [store.path(task) / SIDES_FILE for task in plan.checks]
+    return [tuple(json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
 
 
 def measured_subject(

@@ -14,7 +14,7 @@ from pydantic import Field
 from collabtheory.claims.discovery import load_statement
 from collabtheory.claims.profiles import PairSpec, stage_name
 from collabtheory.claims.record import run_checks as run_statement
-from collabtheory.claims.record import to_line
+from collabtheory.claims.record import take_sides, to_line
 from collabtheory.claims.statement import STUDY, Stages
 from collabtheory.claims.subject import Subject
 from collabtheory.data import Interactions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collabtheory.models.recommender import Recommender
 
 TRAINED = "trained"
-RECORDS_FILE = "records.jsonl"
+RECORDS_FILE, SIDES_FILE = "records.jsonl", "sides.jsonl"
 
 
 class TrainStep(Frozen):
@@ -160,11 +160,13 @@ def run_checks(spec: CheckStep, work: Workspace) -> None:
     elif spec.stage is not None:
         subject = _subject(spec.seed, spec.stage, work, spec.profile)
     model = subject.recommender.fingerprint() if spec.stage is not None else None
-    lines = []
+    lines, sides = [], []
     for found in run_statement(chosen, subject, data=spec.data, model=model):
+        sides += take_sides(found)
         lines.append(to_line(found))
         work.progress(len(lines) / len(chosen))
     write_text(work.output / RECORDS_FILE, "".join(f"{line}\n" for line in lines))
+    write_text(work.output / SIDES_FILE, "".join(f"{json.dumps(side)}\n" for side in sides))
 
 
 def _subject(seed: int, stage: str, work: Workspace, profile: str = "quick") -> Subject:
