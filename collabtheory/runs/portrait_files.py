@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def posteriors(run: RunFolder, setting: str) -> Posteriors:
     try:
         with np.load(path, allow_pickle=False) as held:
             return Posteriors(held["mu"], held["sigma"], held["explained"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not readable posteriors; run `collabtheory verify` again") from error
 
 
@@ -104,7 +105,7 @@ def setting_pairs(run: RunFolder, setting: str, columns: Sequence[str] | None = 
 def ladder(run: RunFolder, setting: str) -> pd.DataFrame:
     """Return what every value of a setting (``beta``, ``alignment``, ``keep``) came to.
 
-    Columns ``value``, ``quantity``, ``middle``, ``low``, ``high``, ``n``. Raises DataError if the run has no such ladder.
+    Columns ``value``, ``quantity``, ``middle``, ``low``, ``high``, ``n``. Raises DataError if the run has none.
     """
     return _table(_file(run, f"ladders/{setting}/ladder.parquet", f"no ladder of {setting!r}"))
 
@@ -132,12 +133,9 @@ def item_weights(run: RunFolder) -> dict[str, Any]:
 
 
 def bounds(run: RunFolder) -> pd.DataFrame:
-    """Return both sides of cases of every inequality: ``id``, ``stage``, ``seed``, ``part``, ``text``, ``left``, ``right``.
+    """Return both sides of cases of every inequality, evenly spaced by rank of slack.
 
-    Raises
-    ------
-    DataError
-        If the run has none.
+    Columns ``id``, ``stage``, ``seed``, ``part``, ``text``, ``left``, ``right``. Raises DataError if the run has none.
     """
     return _table(_file(run, "bounds.parquet", "no sides of inequalities"))
 
