@@ -64,10 +64,12 @@ def add_familiarity(
 def _add_lengths(
     values: Values, recommender: Recommender, data: Interactions, rows: np.ndarray, rng: np.random.Generator
 ) -> None:
-    # Only as long as a third of the users can take part.
-    longest = np.quantile(data.sizes[rows], 2 / 3)
+    # Only as long as a third of the users can take part; where histories are short, half of that and all of it.
+    longest = int(np.quantile(data.sizes[rows], 2 / 3))
     lengths = tuple(length for length in LENGTHS if length <= longest)
     if len(lengths) < 2:
+        lengths = (longest // 2, longest)
+    if lengths[0] < 1:
         return
     found = length_experiment(recommender, data, rows, lengths=lengths, rng=rng)
     for outcome in vars(found.codes[0]):

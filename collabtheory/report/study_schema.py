@@ -119,7 +119,7 @@ class Claim(_Part):
 
     id: str = Field(pattern=r"^E([1-9]|1[0-2])$")
     title: str
-    verdict: Verdict | Literal["vacuous"]
+    verdict: Verdict | Literal["vacuous", "assumption_fails", "error"]
     numbers: tuple[ClaimNumber, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -155,7 +155,8 @@ def _claims(records: list[dict[str, Any]]) -> dict[str, Any]:
                 for _, number in sorted(record["numbers"].items(), key=lambda item: item[1]["order"])
                 if number["value"] is not None
             ],
-            "notes": [f"{part['text']}: {part['verdict']} ({part['detail']})" for part in record["parts"]],
+            "notes": [f"{part['text']}: {part['verdict']} ({part['detail']})" for part in record["parts"]]
+            or record["notes"],
         }
         for record in chosen
     ]

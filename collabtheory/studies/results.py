@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from collabtheory.errors import DataError, InvalidInput
+from collabtheory.errors import DataError, InvalidInput, PremiseNotMet
 from collabtheory.runs.seeds import derive
 from collabtheory.studies.plan import FIT, MEASURE
 from collabtheory.studies.steps import MEASURES_FILE, USERS_FILE, read_fit
@@ -111,13 +111,16 @@ class Study:
         )
 
     def per_user(self, method: str, name: str) -> pd.Series:
-        """Return a measure of every user in every fold, indexed by (user, fold); undefined ones are left out."""
+        """Return a measure of every user in every fold, indexed by (user, fold); undefined ones are left out.
+
+        PremiseNotMet if the measure is not defined on these data.
+        """
         import pandas as pd
 
         values: dict[tuple[int, int], float] = {}
         for fold, found in enumerate(self.measures(method)):
             if name not in found["per_user"]:
-                raise InvalidInput(f"{name!r} was not measured for each user of {method}")
+                raise PremiseNotMet(f"{name!r} is not defined for the users of {method} on these data")
             for user, value in zip(found["users"], found["per_user"][name], strict=True):
                 if value is not None:
                     values[user, fold] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from torch import nn
 
 from collabtheory.data import Interactions
 from collabtheory.data.interactions import binary_csr
+from collabtheory.data.planted import PlantedWorld, generate
 from collabtheory.errors import InvalidInput
 from collabtheory.latent.changed_histories import length_experiment, replace_items
 from collabtheory.latent.code_sparsity import CodeSparsity
 from collabtheory.latent.collaboration_values import Values
 from collabtheory.latent.familiarity import Familiarity, familiarity, familiarity_effects, partial_rank_correlation
 from collabtheory.latent.familiarity_report import add_familiarity
+from collabtheory.models import ModelSpec, MultVAE, from_mult_vae
 from collabtheory.models.recommender import Recommender
 from collabtheory.stats import partial_spearman
 
@@ -227,3 +230,22 @@ def test_history_with_too_many_items_cannot_be_exchanged() -> None:
     for options, message in (({"kind": "new"}, "one of"), ({"kind": "rare", "share": 0.0}, "share")):
         with pytest.raises(InvalidInput, match=message):
             replace_items(x, np.ones(4), rng=np.random.default_rng(0), **options)  # type: ignore[arg-type]
+
+
+def test_where_histories_are_short_the_code_is_followed_from_half_of_them_to_all():
+    rng = np.random.default_rng(0)
+    world = generate(PlantedWorld(n_users=60), 0)
+    kept = sparse.csr_array(np.vstack([_first_items(world.matrix[[row]].toarray(), 7) for row in range(60)]))
+    short = replace(world, matrix=kept, timestamps=None)
+    model = from_mult_vae(MultVAE(ModelSpec(hidden=(4,), latent=3), short.n_items, rng))
+    values = Values(60)
+    add_familiarity(values, model, short, np.arange(60), rng=rng)
+    found = values.as_json()
+    assert found["values"]["familiarity.per_doubling.kl"]["n"] == 60
+    assert all(value is not None for value in found["per_user"]["familiarity.per_doubling.kl"])
+
+
+def _first_items(row, n):
+    kept = np.zeros_like(row)
+    kept[0, np.flatnonzero(row[0])[:n]] = 1
+    return kept

@@ -6,6 +6,7 @@ from synthetic_study import OTHERS, TRUE_ACCURACY, TRUE_MEASURES, write_study
 
 from collabtheory.claims import Subject, Verdict
 from collabtheory.claims.discovery import discover
+from collabtheory.claims.record import run_checks
 from collabtheory.studies.methods import METHODS
 from collabtheory.studies.results import Study
 
@@ -95,3 +96,11 @@ def test_measures_are_compared_over_users_present_in_every_fold(studies):
     assert study.compare_measures(values, 0.0, "all").n == 80
     assert study.compare_measures(short, 0.0, "one user lacks a fold").n == 79
     assert np.isnan(study.mean_measure("mult_vae", "no such measure"))
+
+
+def test_a_measure_that_the_data_do_not_define_is_a_premise_not_met_and_no_crash(tmp_path):
+    measures = {name: by for name, by in TRUE_MEASURES.items() if not name.startswith("familiarity.per_doubling")}
+    subject = Subject(0, inputs=write_study(tmp_path, measures=measures))
+    records = list(run_checks([*checks_of("E11", False), *checks_of("E11", True)], subject, data=None, model=None))
+    assert {record["verdict"] for record in records if not record["control"]} == {"assumption_fails"}
+    assert "familiarity.per_doubling.kl" in records[0]["notes"][0]
