@@ -10,11 +10,14 @@ from torch import Tensor
 
 from collabtheory.errors import InvalidInput
 from collabtheory.latent._kinds import give_back, is_torch
-from collabtheory.latent.wasserstein import embedded
+from collabtheory.latent.neighbour_candidates import ROWS, CandidateSearch, in_blocks
+from collabtheory.latent.wasserstein import embedded, largest_entry
 from collabtheory.models.posterior import Array, DiagonalGaussian
+from collabtheory.runs.memory import rows_within
 
-_BLOCK_ENTRIES = 1 << 24
-_SPARE_CANDIDATES = 16
+SPARE_CANDIDATES = 16
+_REFINED_ROWS = 16
+_CENTRED_ROWS = 4096
 _EPS = torch.finfo(torch.float64).eps
 
 
@@ -28,18 +31,24 @@ class Neighbours:
         ``(n_users, k)`` int64 row numbers.
     distances
         ``(n_users, k)`` float64 W_2, never decreasing along a row.
+    n_doubtful, n_exhaustive
+        Rows that float32 products could not certify, and those of them that float64 products could not either, which
+        were compared with every point. All rows are exact.
     """
 
     indices: Array
     distances: Array
+    n_doubtful: int = 0
+    n_exhaustive: int = 0
 
 
 def nearest(p: DiagonalGaussian, k: int, *, q: DiagonalGaussian | None = None, exclude_self: bool = True) -> Neighbours:
     """Find the ``k`` nearest posteriors in W_2 of every row of ``p``.
 
-    W_2 of diagonal Gaussians is the Euclidean distance of ``[mu, sigma]``. Candidates come from centred matrix
-    products; their distances are then computed from differences, and a row whose candidates could miss a neighbour
-    through rounding is searched again from differences. The result is that of brute force.
+    W_2 of diagonal Gaussians is the Euclidean distance of ``[mu, sigma]``. Candidates come from centred matrix products
+    in float32; their distances are then computed from differences in float64, and a row whose candidates could miss a
+    neighbour through rounding is searched again, in float64 and if need be from differences. The result is that of
+    brute force.
 
     Parameters
     ----------
@@ -60,11 +69,13 @@ def nearest(p: DiagonalGaussian, k: int, *, q: DiagonalGaussian | None = None, e
     Raises
     ------
     InvalidInput
-        If ``k`` is not between 1 and the number of candidates, or the dimensions differ.
+        If ``k`` is not between 1 and the number of candidates, the dimensions differ, or the memory bound is too low.
 
     Notes
     -----
-    Rows with more than ``k + 16`` candidates tied in the last place cost one pass over all rows of ``q`` each.
+    Time grows with ``n_users * q.n_users * d``, memory with ``n_users * (d + k) + q.n_users * (d + rows of a block)``;
+    the block is as large as the memory bound allows (:mod:`collabtheory.runs.memory`). Points with more than ``k + 16``
+    candidates tied in the last place cost one pass over all rows of ``q`` each, equal points together.
 
     Examples
     --------
@@ -72,58 +83,117 @@ def nearest(p: DiagonalGaussian, k: int, *, q: DiagonalGaussian | None = None, e
     >>> nearest(p, 1).indices.ravel()
     array([1, 0, 1])
     """
-    points, others = embedded(p, p if q is None else q)
+    points, others = (embedded(p, p)[0],) * 2 if q is None else embedded(p, q)
     alone = q is None and exclude_self
     available = others.shape[0] - int(alone)
     if k < 1 or (k > available and len(points)):
         raise InvalidInput(f"k must be between 1 and {available}, the rows that can be neighbours; it is {k}")
     search = _Search(points, others, operator.index(k), alone)
-    rows = max(1, _BLOCK_ENTRIES // max(1, len(others)))
-    found = [search.block(start, min(start + rows, len(points))) for start in range(0, len(points), rows)]
-    if not found:
-        found = [(torch.zeros(0, k, dtype=torch.int64), torch.zeros(0, k, dtype=torch.float64))]
-    indices, distances = (torch.cat(parts) for parts in zip(*found, strict=True))
+    doubtful = search.search(torch.arange(len(points)), torch.float32)
+    exhaustive = search.search(doubtful, torch.float64)
+    search.compare_all(exhaustive)
     as_torch = is_torch(p, q)
-    return Neighbours(give_back(indices, as_torch), give_back(distances, as_torch))
+    return Neighbours(
+        give_back(search.indices, as_torch), give_back(search.distances, as_torch), len(doubtful), len(exhaustive)
+    )
+
+
+def nearest_bytes(n_users: int, n_others: int, n_dimensions: int, k: int, rows: int = ROWS) -> int:
+    """Predict the most memory :func:`nearest` takes besides its input: points, products of a block, and the result."""
+    width = 2 * n_dimensions
+    products = 4 * n_others * (width + 1 + rows) + 8 * _CENTRED_ROWS * width
+    refining = 16 * (k + SPARE_CANDIDATES) * (_REFINED_ROWS * width + 4 * rows)
+    return 8 * width * max(n_users, n_others) + products + refining + 16 * n_users * k
 
 
 class _Search:
-    """Candidates from centred inner products, decided by differences of the points as they are."""
+    """Candidates from centred products, decided by differences of the points as they are."""
 
     def __init__(self, points: Tensor, others: Tensor, k: int, alone: bool) -> None:
         self.points, self.others, self.k, self.alone = points, others, k, alone
-        self.n_candidates = min(k + _SPARE_CANDIDATES, len(others) - int(alone))
-        self.centre = others.mean(0)
-        self.centred = others - self.centre
-        self.square_norms = (self.centred * self.centred).sum(1)
-        # Centring rounds each coordinate once: this bounds how far it can move two points against each other.
-        self.shift = 2 * _EPS * float(torch.cat([points, others]).norm(dim=1).max()) if len(points) else 0.0
+        self.n_candidates = min(k + SPARE_CANDIDATES, max(0, len(others) - int(alone)))
+        self.indices = torch.zeros(len(points), k, dtype=torch.int64, device=points.device)
+        self.distances = torch.zeros(len(points), k, dtype=torch.float64, device=points.device)
+        if len(points):
+            self.centre = others.mean(0)
+            self.scale = 1 / max(float(largest_entry(part - self.centre)) for part in _parts(points, others))
+            largest = max(float(torch.linalg.vector_norm(part, dim=1).max()) for part in _parts(points, others))
+            # Centring rounds each coordinate once: this bounds how far it can move two points against each other.
+            self.shift = 2 * _EPS * largest * self.scale
 
-    def block(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Return indices and distances of the rows ``start:stop``."""
-        block = self.points[start:stop]
-        centred = block - self.centre
-        own_norms = (centred * centred).sum(1)
-        approximate = torch.addmm(self.square_norms[None, :], centred, self.centred.T, alpha=-2)
-        approximate += own_norms[:, None]
-        if self.alone:
-            approximate[torch.arange(stop - start), torch.arange(start, stop)] = torch.inf
-        thresholds, candidates = approximate.topk(self.n_candidates, dim=1, largest=False, sorted=False)
-        candidates = candidates.sort(1).values
-        distances = torch.linalg.vector_norm(self.others[candidates] - block[:, None, :], dim=2)
-        distances, order = distances.sort(dim=1, stable=True)
-        indices, distances = candidates.gather(1, order)[:, : self.k], distances[:, : self.k]
+    def search(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        """Find the neighbours of some points by products in one precision; return the points that stay in doubt."""
+        if not len(rows):
+            return rows
+        n, width = self.others.shape
+        size = dtype.itemsize
+        most = rows_within(
+            size * n + 16 * self.n_candidates * 4,
+            fixed=size * n * (width + 1) + 8 * width * n + 16 * self.k * len(self.points),
+            most=min(ROWS, len(rows)),
+            what=f"the search for neighbours among {n:,} points",
+        )
+        search = CandidateSearch(
+            n,
+            width,
+            (self._centred(part) for part in in_blocks(self.others, _CENTRED_ROWS)),
+            self.n_candidates,
+            dtype,
+            most,
+        )
+        return torch.cat([self._block(search, part) for part in in_blocks(rows, most)])
+
+    def _centred(self, points: Tensor) -> Tensor:
+        return (points - self.centre) * self.scale
+
+    def _block(self, search: CandidateSearch, rows: Tensor) -> Tensor:
+        centred = self._centred(self.points[rows])
+        found = search.of(centred, rows if self.alone else None)
+        distances, order = self._refined(rows, found.columns).sort(dim=1, stable=True)
+        self.indices[rows] = found.columns.gather(1, order)[:, : self.k]
+        self.distances[rows] = distances[:, : self.k]
         if self.n_candidates == len(self.others) - int(self.alone):
-            return indices, distances
-        error = 4 * (block.shape[1] + 4) * _EPS * (own_norms + self.square_norms.max())
-        missed_at = torch.sqrt((thresholds.amax(1) - error).clamp(min=0)) - self.shift
-        for row in (missed_at <= distances[:, -1]).nonzero().flatten().tolist():
-            indices[row], distances[row] = self._exhaustive(start + row)
-        return indices, distances
+            return rows[:0]
+        square_norms = (centred * centred).sum(1)
+        return rows[~search.covers(found, square_norms, distances[:, self.k - 1] * self.scale, self.shift)]
 
-    def _exhaustive(self, row: int) -> tuple[Tensor, Tensor]:
-        distances = torch.linalg.vector_norm(self.others - self.points[row], dim=1)
-        if self.alone:
-            distances[row] = torch.inf
-        distances, indices = distances.sort(stable=True)
-        return indices[: self.k], distances[: self.k]
+    def _refined(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return the distances of points to their candidates from differences, in one small buffer."""
+        n_columns, width = columns.shape[1], self.points.shape[1]
+        result = torch.empty(columns.shape, dtype=torch.float64, device=columns.device)
+        buffer = result.new_empty(_REFINED_ROWS * n_columns, width)
+        for start in range(0, len(rows), _REFINED_ROWS):
+            chosen = columns[start : start + _REFINED_ROWS]
+            part = buffer[: chosen.numel()]
+            torch.index_select(self.others, 0, chosen.flatten(), out=part)
+            differences = part.view(len(chosen), n_columns, width)
+            differences -= self.points[rows[start : start + len(chosen)], None]
+            torch.linalg.vector_norm(differences, dim=2, out=result[start : start + len(chosen)])
+        return result
+
+    def compare_all(self, rows: Tensor) -> None:
+        """Find the neighbours of some points by comparing them with all, equal points once."""
+        if not len(rows):
+            return
+        distinct, which = torch.unique(self.points[rows], dim=0, return_inverse=True)
+        for number, point in enumerate(distinct):
+            indices, distances = self._exhaustive(point)
+            for row in rows[which == number].tolist():
+                keep = (indices != row).nonzero().flatten() if self.alone else slice(None)
+                self.indices[row], self.distances[row] = indices[keep][: self.k], distances[keep][: self.k]
+
+    def _exhaustive(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """Return one more neighbour than wanted where the point itself is one of them."""
+        wanted = self.k + int(self.alone)
+        distances = torch.cat(
+            [torch.linalg.vector_norm(part - point, dim=1) for part in in_blocks(self.others, _CENTRED_ROWS)]
+        )
+        last = distances.kthvalue(wanted).values
+        near = (distances <= last).nonzero().flatten()
+        ordered, order = distances[near].sort(stable=True)
+        return near[order][:wanted], ordered[:wanted]
+
+
+def _parts(points: Tensor, others: Tensor) -> tuple[Tensor, ...]:
+    whole = (points,) if points is others else (points, others)
+    return tuple(part for one in whole for part in in_blocks(one, _CENTRED_ROWS) if len(part))

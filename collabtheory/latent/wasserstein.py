@@ -188,7 +188,7 @@ def pairwise_w2(p: DiagonalGaussian, q: DiagonalGaussian | None = None) -> Array
            [5., 0.]])
     """
     points, others = embedded(p, p if q is None else q)
-    extent = _largest_entry(torch.cat([points, others]))
+    extent = largest_entry(torch.cat([points, others]))
     distances = torch.cdist(points / extent, others / extent, compute_mode="donot_use_mm_for_euclid_dist")
     return give_back(distances * extent, is_torch(p, q))
 
@@ -219,7 +219,7 @@ def _row_scale(dm: Tensor, ds: Tensor) -> Tensor:
     return torch.where(scale > 0, scale, 1.0)
 
 
-def _largest_entry(points: Tensor) -> Tensor:
+def largest_entry(points: Tensor) -> Tensor:
     """Power of two next to the largest entry, so that dividing by it is exact."""
     largest = points.abs().max() if points.numel() else torch.tensor(0.0, dtype=torch.float64)
     return torch.where(largest > 0, torch.exp2(torch.floor(torch.log2(largest))), torch.ones_like(largest))

@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ import torch
 import collabtheory as ct
 from collabtheory.errors import InvalidInput
 from collabtheory.latent import neighbours
+from collabtheory.latent.neighbour_candidates import CandidateSearch
 
 
 def brute_force(p, q, k, exclude_self):
@@ -73,7 +77,7 @@ def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(4)
     p = ct.DiagonalGaussian(torch.tensor(rng.normal(size=(97, 3))), torch.tensor(rng.uniform(0.1, 1, (97, 3))))
     whole = ct.latent.nearest(p, 4)
-    monkeypatch.setattr(neighbours, "_BLOCK_ENTRIES", 500)
+    monkeypatch.setattr(neighbours, "ROWS", 7)
     assert torch.equal(ct.latent.nearest(p, 4).indices, whole.indices)
     assert isinstance(whole.distances, torch.Tensor)
 
@@ -87,3 +91,70 @@ def test_impossible_k_is_refused():
             ct.latent.nearest(p, k)
     empty = ct.DiagonalGaussian(np.zeros((0, 1)), np.ones((0, 1)))
     assert ct.latent.nearest(empty, 2, q=p).indices.shape == (0, 2)
+
+
+@pytest.mark.parametrize("spare", [0, 16])
+def test_without_spare_candidates_nothing_is_certified_and_all_is_found(monkeypatch, spare):
+    rng = np.random.default_rng(5)
+    p = ct.DiagonalGaussian(rng.normal(size=(400, 6)), rng.uniform(0.1, 1, (400, 6)))
+    monkeypatch.setattr(neighbours, "SPARE_CANDIDATES", spare)
+    found = ct.latent.nearest(p, 8)
+    np.testing.assert_array_equal(found.indices, brute_force(p, p, 8, True)[0])
+    assert (found.n_doubtful, found.n_exhaustive) == ((0, 0) if spare else (400, 400))
+
+
+def test_clusters_too_tight_for_float32_are_decided_in_float64():
+    # Twenty clusters of 60 users within 1e-4 of each other, at distances of about 10.
+    rng = np.random.default_rng(6)
+    mu = np.repeat(rng.normal(size=(20, 8)) * 3, 60, axis=0) + 1e-4 * rng.normal(size=(1200, 8))
+    p = ct.DiagonalGaussian(mu, np.ones((1200, 8)))
+    found = ct.latent.nearest(p, 9)
+    np.testing.assert_array_equal(found.indices, brute_force(p, p, 9, True)[0])
+    assert found.n_doubtful > 1000
+    assert found.n_exhaustive == 0
+
+
+def test_one_user_far_away_does_not_spoil_the_certificates_of_the_others():
+    rng = np.random.default_rng(7)
+    mu = rng.normal(size=(500, 6))
+    mu[17] += 1e3
+    p = ct.DiagonalGaussian(mu, np.full((500, 6), 0.5))
+    found = ct.latent.nearest(p, 5)
+    np.testing.assert_array_equal(found.indices, brute_force(p, p, 5, True)[0])
+    assert found.n_doubtful <= 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_certificates_hold_just_below_the_nearest_left_out_point_and_never_beyond_it(dtype):
+    # Exact rational distances decide, for points of very different lengths: rounding matters for many of them.
+    rng = np.random.default_rng(8)
+    points = torch.tensor(rng.normal(size=(60, 5)) * 10.0 ** rng.uniform(-5, 0, (60, 1)))
+    search = CandidateSearch(60, 5, [points], 20, dtype, 60)
+    found, norms = search.of(points, torch.arange(60)), (points * points).sum(1)
+    exact = [[Fraction(value) for value in point] for point in points.tolist()]
+    nearest_left_out = torch.tensor(
+        [
+            math.sqrt(
+                min(
+                    sum((a - b) ** 2 for a, b in zip(exact[row], exact[j], strict=True))
+                    for j in set(range(60)) - {row, *found.columns[row].tolist()}
+                )
+            )
+            for row in range(60)
+        ],
+        dtype=torch.float64,
+    )
+    assert not search.covers(found, norms, nearest_left_out * (1 + 1e-12), 0.0).any()
+    certified = search.covers(found, norms, nearest_left_out * 0.999, 0.0)
+    assert certified.double().mean() > (0.95 if dtype == torch.float64 else 0.5)
+
+
+def test_memory_bound_makes_blocks_smaller_and_is_refused_where_nothing_fits(monkeypatch):
+    rng = np.random.default_rng(9)
+    p = ct.DiagonalGaussian(rng.normal(size=(3000, 8)), np.ones((3000, 8)))
+    whole = ct.latent.nearest(p, 4)
+    monkeypatch.setenv("COLLABTHEORY_MEMORY", "1M")
+    bounded = ct.latent.nearest(p, 4)
+    np.testing.assert_array_equal(bounded.indices, whole.indices)
+    with pytest.raises(InvalidInput, match=r"search for neighbours among 40,000 points needs .* raise --memory"):
+        ct.latent.nearest(ct.DiagonalGaussian(np.zeros((40_000, 1)), np.ones((40_000, 1))), 4)
