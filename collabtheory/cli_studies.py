@@ -28,13 +28,13 @@ from collabtheory.cli_common import (
     stderr,
     stdout,
 )
+from collabtheory.cli_engines import EngineName, EngineOptions, Jobs, Scheduler
 
 if TYPE_CHECKING:
     from collabtheory.claims.discovery import StatementFile
     from collabtheory.runs.engine import Event
     from collabtheory.studies.profiles import StudyProfile
 
-Jobs = Annotated[int, typer.Option(min=0, help="Worker processes; 0 = one a core. Results do not depend on it.")]
 ProfileOption = Annotated[str, typer.Option(help="quick, full or paper: model, folds, tuning.")]
 Folds = Annotated[int | None, typer.Option(min=2, help="Folds of users; each user is tested once.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Most epochs of each training.")]
@@ -74,6 +74,9 @@ def compare(
     hidden: Hidden = None,
     latent: Latent = None,
     jobs: Jobs = 0,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
+    engine_option: EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-study-<profile>.")] = None,
     checks: ChecksOption = None,
     quiet: Quiet = False,
@@ -91,6 +94,7 @@ def compare(
     from collabtheory.report import write_report
     from collabtheory.report.study_output import write_study_tables
     from collabtheory.report.study_tables import print_study
+    from collabtheory.runs.engines import open_engine
     from collabtheory.studies.methods import METHODS, get_method
 
     names = tuple(dict.fromkeys(methods or METHODS))
@@ -100,14 +104,17 @@ def compare(
     console = stderr()
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-study-{profile}"
-    with _at_work(quiet) as (expect, on_event):
+    with (
+        open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=folder) as workers,
+        _at_work(quiet) as (expect, on_event),
+    ):
         describe(console, interactions)
         outcome = verify(
             interactions,
             _decidable(checks, names),
             folder,
             profile=profile,
-            jobs=jobs or os.cpu_count() or 1,
+            engine=workers,
             on_event=on_event,
             on_plan=lambda plan: expect(len(plan.tasks)),
             methods=names,
@@ -136,6 +143,9 @@ def sweep(
     latent: Latent = None,
     measure: Annotated[bool, typer.Option("--measure", help="Measure drift and collaboration as well.")] = False,
     jobs: Jobs = 0,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
+    engine_option: EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-sweep-<method>-<setting>.")] = None,
     quiet: Quiet = False,
     min_rating: MinRating = None,
@@ -146,13 +156,17 @@ def sweep(
 ) -> None:
     """Vary one setting, all else equal, and draw accuracy (and measures) as curves with intervals."""
     from collabtheory.report.sweep_output import print_sweep, write_sweep
+    from collabtheory.runs.engines import open_engine
     from collabtheory.studies.sweep import run_sweep
 
     settings = _settings(profile, folds, None, epochs, batch_size, patience, hidden, latent)
     console = stderr()
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-sweep-{method}-{setting}"
-    with _at_work(quiet) as (expect, on_event):
+    with (
+        open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=folder) as workers,
+        _at_work(quiet) as (expect, on_event),
+    ):
         describe(console, interactions)
         curve = run_sweep(
             interactions,
@@ -162,7 +176,7 @@ def sweep(
             settings,
             folder,
             measure=measure,
-            jobs=jobs or os.cpu_count() or 1,
+            engine=workers,
             on_event=on_event,
             on_plan=expect,
         )
@@ -180,6 +194,9 @@ def null_rate(
     latent: Annotated[int, typer.Option(min=1, help="Latent dimensions.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Root of every draw.")] = 0,
     jobs: Jobs = 0,
+    engine: EngineName = None,
+    scheduler: Scheduler = None,
+    engine_option: EngineOptions = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-null-rate.")] = None,
     quiet: Quiet = False,
     min_rating: MinRating = None,
@@ -191,12 +208,16 @@ def null_rate(
     """Measure how often comparing a model with itself, trained from other seeds, finds a difference."""
     from collabtheory.models.specification import ModelSpec, TrainingSpec
     from collabtheory.report.null_rate_output import print_null_rate, write_null_rate
+    from collabtheory.runs.engines import open_engine
     from collabtheory.studies.null_rate import measure_null_rate
 
     console = stderr()
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-null-rate"
-    with _at_work(quiet) as (expect, on_event):
+    with (
+        open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=folder) as workers,
+        _at_work(quiet) as (expect, on_event),
+    ):
         describe(console, interactions)
         found = measure_null_rate(
             interactions,
@@ -206,7 +227,7 @@ def null_rate(
             model=ModelSpec(hidden=(hidden,), latent=latent),
             training=TrainingSpec(epochs=epochs, learning_rate=3e-3, annealing=0.2),
             seed=seed,
-            jobs=jobs or os.cpu_count() or 1,
+            engine=workers,
             on_event=on_event,
             on_plan=expect,
         )

@@ -72,7 +72,9 @@ def discover(folder: Path | None = None) -> tuple[StatementFile, ...]:
 
 def load_statement(path: Path) -> StatementFile:
     """Load one file of checks."""
-    name = f"_collabtheory_checks_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
+    # By content too: a worker that outlives a run must not answer with an earlier version of the file.
+    content = path.read_bytes() if path.is_file() else b""
+    name = f"_collabtheory_checks_{hashlib.sha256(str(path).encode() + content).hexdigest()[:16]}"
     module = sys.modules.get(name)
     if module is None:
         specification = importlib.util.spec_from_file_location(name, path)

@@ -16,7 +16,7 @@ from collabtheory.data.split import StrongSplit, user_folds
 from collabtheory.errors import InvalidInput
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.runs.data_files import keep_data
-from collabtheory.runs.engine import Event, execute
+from collabtheory.runs.engine import Engine, Event, execute
 from collabtheory.runs.files import write_text
 from collabtheory.runs.frozen import Frozen
 from collabtheory.runs.published import STORE, refuse_foreign_folder
@@ -82,6 +82,7 @@ def measure_null_rate(
     training: TrainingSpec,
     seed: int = 0,
     jobs: int = 1,
+    engine: Engine | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     on_plan: Callable[[int], None] = lambda steps: None,
 ) -> NullRate:
@@ -101,7 +102,7 @@ def measure_null_rate(
         At least 1, and at least 2.
     model, training
         The method.
-    seed, jobs, on_event, on_plan
+    seed, jobs, engine, on_event, on_plan
         As for a study.
 
     Raises
@@ -133,7 +134,7 @@ def measure_null_rate(
             for number in range(repetitions)
         ]
         on_plan(len(tasks))
-        execute(tasks, store, jobs=jobs, on_event=on_event)
+        execute(tasks, store, jobs=jobs, on_event=on_event, engine=engine)
         found = [json.loads((store.path(task) / RESULT_FILE).read_text("utf-8")) for task in tasks]
     verdicts = [one["verdict"] for one in found]
     return NullRate(

@@ -11,7 +11,7 @@ import numpy as np
 
 from collabtheory.errors import InvalidInput
 from collabtheory.runs.data_files import data_path, keep_data
-from collabtheory.runs.engine import Event, execute
+from collabtheory.runs.engine import Engine, Event, execute
 from collabtheory.runs.frozen import Frozen
 from collabtheory.runs.published import STORE, forget_published, refuse_foreign_folder
 from collabtheory.runs.seeds import derive
@@ -120,6 +120,7 @@ def run_sweep(
     *,
     measure: bool = False,
     jobs: int = 1,
+    engine: Engine | None = None,
     seed: int = 0,
     on_event: Callable[[Event], None] = lambda event: None,
     on_plan: Callable[[int], None] = lambda steps: None,
@@ -142,6 +143,8 @@ def run_sweep(
         Measure the posteriors as well.
     jobs
         Worker processes; no result depends on it.
+    engine
+        Where tasks run, in place of ``jobs`` new worker processes.
     seed
         Root of folds, weights, masks and noise.
     on_event, on_plan
@@ -167,7 +170,7 @@ def run_sweep(
         store = Store(folder / STORE)
         keep_data(store.root, data)
         on_plan(len(plan.tasks))
-        execute(plan.tasks, store, jobs=jobs, on_event=on_event)
+        execute(plan.tasks, store, jobs=jobs, on_event=on_event, engine=engine)
         forget_published(folder)
         return read_curve(plan, store, data)
 
