@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collabtheory.claims.counterexample import counterexample_name
+from collabtheory.claims.discovery import StatementFile
 from collabtheory.claims.measured_violations import measured_violations
 from collabtheory.claims.plan import Plan
 from collabtheory.claims.record import Side
@@ -19,6 +20,7 @@ from collabtheory.runs.data_files import describe
 from collabtheory.runs.files import write_atomically, write_text
 from collabtheory.runs.provenance import provenance
 from collabtheory.runs.published import forget_published, note_published
+from collabtheory.runs.statement_texts import STATEMENTS_FILE
 from collabtheory.runs.store import Store
 
 
@@ -49,6 +51,13 @@ def write_sides(folder: Path, rows: list[Side]) -> None:
     frame = frame.astype({"left": "float64", "right": "float64"})
     write_atomically(folder / "bounds.parquet", lambda path: frame.to_parquet(path, index=False))
     note_published(folder / "bounds.parquet")
+
+
+def write_statements(folder: Path, files: Iterable[StatementFile]) -> None:
+    """Write what is claimed in words to ``statements.json``: who reads the run needs no checks to know what it says."""
+    held = {file.identifier: _in_words(file) for file in files}
+    write_text(folder / STATEMENTS_FILE, json.dumps(held, indent=1, ensure_ascii=False) + "\n")
+    note_published(folder / STATEMENTS_FILE)
 
 
 def write_results(
@@ -83,6 +92,20 @@ def write_results(
     for name, text in texts.items():
         write_text(folder / name, text)
         note_published(folder / name)
+
+
+def _in_words(file: StatementFile) -> dict[str, Any]:
+    one = file.statement
+    return {
+        "title": one.title,
+        "source": one.source,
+        "text": one.text,
+        "assumptions": list(one.assumptions),
+        "limits": list(one.limits),
+        "unchecked": [step for step in one.proof if isinstance(step, str)],
+        "kind": one.kind,
+        "file": file.path.name,
+    }
 
 
 def _counterexamples(lines: list[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collabtheory.claims.multiplicity import corrected
 from collabtheory.claims.plan import Plan, make_plan
 from collabtheory.claims.profiles import PairSpec, get_profile
 from collabtheory.claims.record import Side, run_checks, take_sides, to_line
-from collabtheory.claims.results import publish_files, write_results, write_sides
+from collabtheory.claims.results import publish_files, write_results, write_sides, write_statements
 from collabtheory.claims.steps import RECORDS_FILE, SIDES_FILE, TRAINED, measure_pairs
 from collabtheory.claims.subject import Subject
 from collabtheory.claims.verdict import Verdict
@@ -140,6 +140,7 @@ def verify(
         execute(plan.tasks, store, jobs=jobs, on_event=on_event, engine=engine)
         publish_files(folder, plan, store)
         write_sides(folder, _sides(plan, store))
+        write_statements(folder, files)
         lines = [
             line for task in plan.checks for line in (store.path(task) / RECORDS_FILE).read_text("utf-8").splitlines()
         ]
@@ -220,6 +221,7 @@ def verify_model(
             sides += [side for record in found for side in take_sides(record)]
             lines += [to_line(record) for record in found]
         write_sides(folder, sides)
+        write_statements(folder, files)
         profile = {"pairs": settings.model_dump(mode="json")}
         write_results(
             folder,
