@@ -13,21 +13,22 @@ from collabtheory.latent.overlap_integrals import compromise_gap
 from collabtheory.latent.posterior_overlap import log_affinity
 from collabtheory.models.posterior import DiagonalGaussian
 
-LARGEST = 60
+SIDES = np.unique(np.round(np.geomspace(1, 1000, 32)).astype(np.int64))
+"""Sizes at which the masking law is tabulated: each small one, then even in the logarithm, as far as users differ."""
 KEEP_PROBABILITIES = (0.3, 0.5, 0.7, 0.9)
 FACTOR = 0.8
 LIKELIHOODS = ("multinomial", "bernoulli", "gaussian", "poisson")
 
 
 def masking_grid() -> pd.DataFrame:
-    r"""Return the law of masked input distances (Theorem 2.6) for every ``delta`` from 1 and ``s`` to 60.
+    r"""Return the law of masked input distances (Theorem 2.6) for ``delta`` and ``s`` (also 0) at the :data:`SIDES`.
 
     Columns ``keep_probability``, ``delta``, ``s``; ``contracts``, :math:`P(D_h < \delta)`, and ``expands``,
     :math:`P(D_h > \delta)`, exact to rounding; ``mean`` of :math:`D_h`; and, for :math:`P(D_h \le c\,\delta)` with c =
     0.8, ``tail`` (exact), ``hoeffding`` and ``chernoff`` (its upper bounds; NaN where the mean is below the threshold,
     and they speak of the other tail).
     """
-    delta, shared = (side.ravel() for side in np.meshgrid(np.arange(1, LARGEST + 1), np.arange(LARGEST + 1)))
+    delta, shared = (side.ravel() for side in np.meshgrid(SIDES, np.append(0, SIDES)))
     return pd.concat([_law(MaskingLaw(rho), delta, shared) for rho in KEEP_PROBABILITIES], ignore_index=True)
 
 
