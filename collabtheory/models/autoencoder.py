@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from collabtheory.errors import InvalidInput
 from collabtheory.models.masking import encoder_input
+from collabtheory.models.output_loss import Buffers
 from collabtheory.models.posterior import DiagonalGaussian
 from collabtheory.models.specification import ModelSpec
 
@@ -70,6 +71,7 @@ class Autoencoder(nn.Module, ABC):
         self.spec = spec
         self.n_items = n_items
         self.item_anchors: nn.Parameter | None = None
+        self.output_buffers = Buffers()
 
     @abstractmethod
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from collabtheory.models.autoencoder import Autoencoder
 from collabtheory.models.item_anchors import alignment_loss
 from collabtheory.models.masking import encoder_input
-from collabtheory.models.objectives import Observed, bpr_loss, likelihood_loss, sampled_softmax_loss
+from collabtheory.models.objectives import Observed, bpr_loss, sampled_softmax_loss
+from collabtheory.models.output_loss import decoder_parts, output_loss
 from collabtheory.models.specification import TrainingSpec
 from collabtheory.runs.seeds import derive
 
@@ -32,6 +33,10 @@ class Draws:
         """Return the streams of an epoch, the same however training got there."""
         noise = torch.Generator().manual_seed(int(derive(seed, "noise", epoch).integers(2**63)))
         return cls(derive(seed, "order", epoch), derive(seed, "masks", epoch), noise, seed)
+
+    def normal(self, shape: torch.Size) -> Tensor:
+        """Return standard normal noise, float32: a row for each user of the batch."""
+        return torch.randn(shape, generator=self.noise)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def batch_losses(
     codes, sigma = mu, torch.zeros_like(mu)
     if log_variance is not None:
         sigma = torch.exp(0.5 * log_variance)
-        codes = mu + sigma * torch.randn(mu.shape, generator=draws.noise)
+        codes = mu + sigma * draws.normal(mu.shape)
     reconstruction = _reconstruction(model, spec, codes, Observed.of(rows), draws)
     nothing = torch.zeros_like(reconstruction)
     if not full:
@@ -90,12 +95,15 @@ def batch_losses(
 
 
 def _reconstruction(model: Autoencoder, spec: TrainingSpec, codes: Tensor, observed: Observed, draws: Draws) -> Tensor:
+    if spec.objective == "likelihood":
+        before, last = decoder_parts(model.decoder)
+        return output_loss(
+            before(codes), last, observed, model.spec.likelihood, model.spec.confidence, model.output_buffers
+        )
     logits = model.decoder(codes)
     if spec.objective == "sampled_softmax":
         return sampled_softmax_loss(logits, observed, spec.negatives)
-    if spec.objective == "bpr":
-        return bpr_loss(logits, observed, spec.negatives, draws.noise)
-    return likelihood_loss(logits, observed, model.spec.likelihood, model.spec.confidence)
+    return bpr_loss(logits, observed, spec.negatives, draws.noise)
 
 
 def _aligned_items(matrix: sparse.csr_array, users: np.ndarray, spec: TrainingSpec, draws: Draws) -> sparse.csr_array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from torch.nn import functional
 
 from collabtheory.errors import InvalidInput
 from collabtheory.models.likelihoods import Likelihood, get_likelihood
+
+CACHED = 1 << 18
+"""Logits that are worked on at a time; 1 MB of float32."""
 
 
 @dataclass(frozen=True)
@@ -84,31 +88,49 @@ class _LikelihoodLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, observed: Observed, likelihood: Likelihood, confidence: float) -> Tensor:
-        logits = logits.contiguous()
-        at = observed.owners * logits.shape[1] + observed.items
-        seen = logits.reshape(-1)[at]
-        if likelihood.name == "multinomial":
-            top = logits.amax(-1, keepdim=True)
-            gradient = torch.sub(logits, top).exp_()
-            total = gradient.sum(-1, keepdim=True)
-            partition = observed.n * (top + total.log()).squeeze(-1)
-            gradient *= observed.n[:, None] / total
-        else:
-            partition = likelihood.log_partition(logits, observed.n)
-            gradient = likelihood.mean(logits, observed.n).clone()
-        extra, slope = torch.zeros_like(seen), torch.full_like(seen, -1.0)
-        if confidence != 1.0:
-            extra = (confidence - 1.0) * (0.5 * seen * seen - seen)
-            slope = slope + (confidence - 1.0) * (seen - 1.0)
-        gradient.view(-1).index_add_(0, at, slope)
+        gradient = logits.clone(memory_format=torch.contiguous_format)
+        loss = loss_into_gradient(gradient, observed, likelihood, confidence)
         ctx.save_for_backward(gradient)
-        return partition + observed.sum_by_user(extra - seen)
+        return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * upstream[:, None], None, None, None
+
+
+def loss_into_gradient(logits: Tensor, observed: Observed, likelihood: Likelihood, confidence: float = 1.0) -> Tensor:
+    """Return the loss of each user, ``(users,)``, and overwrite the logits with its gradient.
+
+    The logits may be columns of a wider buffer; see :func:`likelihood_loss` for the rest.
+    """
+    seen = logits[observed.owners, observed.items]
+    if likelihood.name == "multinomial":
+        partition = torch.cat([_softmax_(rows, n) for rows, n in _in_cache(logits, observed.n)])
+    else:
+        partition = likelihood.log_partition(logits, observed.n)
+        logits.copy_(likelihood.mean(logits, observed.n))
+    extra, slope = torch.zeros_like(seen), torch.full_like(seen, -1.0)
+    if confidence != 1.0:
+        extra = (confidence - 1.0) * (0.5 * seen * seen - seen)
+        slope = slope + (confidence - 1.0) * (seen - 1.0)
+    logits[observed.owners, observed.items] += slope
+    return partition + observed.sum_by_user(extra - seen)
+
+
+def _softmax_(logits: Tensor, n: Tensor) -> Tensor:
+    """Overwrite logits with ``n softmax`` and return ``n logsumexp``, ``(users,)``."""
+    top = logits.amax(-1, keepdim=True)
+    total = logits.sub_(top).exp_().sum(-1, keepdim=True)
+    logits *= n[:, None] / total
+    return n * (top + total.log()).squeeze(-1)
+
+
+def _in_cache(logits: Tensor, n: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the rows in blocks that stay in the processor's cache from pass to pass, and their ``n``."""
+    rows = max(1, CACHED // max(1, logits.shape[1]))
+    yield from zip(torch.split(logits, rows), torch.split(n, rows), strict=True)
 
 
 def sampled_softmax_loss(logits: Tensor, observed: Observed, negatives: int) -> Tensor:

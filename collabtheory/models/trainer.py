@@ -7,13 +7,14 @@ same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from scipy import sparse
+from torch import Tensor, nn
 
 from collabtheory.data.split import FoldIn, StrongSplit
 from collabtheory.errors import DataError, InvalidInput, NumericalFailure
@@ -66,6 +67,24 @@ class Trained:
         return max(ndcg[-window:]) > max(ndcg[:-window]) + RISING_GAIN
 
 
+class Sharing:
+    """How the users of a batch are dealt out to processes that train one model; here one process has them all."""
+
+    first = True
+    """Whether this process keeps the training state."""
+
+    def share(self, matrix: sparse.csr_array, users: np.ndarray, draws: Draws) -> tuple[np.ndarray, Draws]:
+        """Return this process's users of a batch (rows of ``matrix``, ascending) and the draws for them."""
+        return users, draws
+
+    def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients, in place, by their sums over the processes."""
+
+    def add(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums over the processes."""
+        return values
+
+
 @dataclass
 class _State:
     """All that changes while training."""
@@ -73,6 +92,7 @@ class _State:
     model: Autoencoder
     optimisers: dict[str, torch.optim.Optimizer]
     user_weights: UserWeights
+    sharing: Sharing
     best: dict[str, Tensor]
     best_epoch: int = 0
     best_ndcg: float = -1.0
@@ -88,6 +108,7 @@ def train(
     seed: int,
     resume_from: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    sharing: Sharing | None = None,
 ) -> Trained:
     """Train an autoencoder on the split's training users.
 
@@ -104,6 +125,8 @@ def train(
         the same as without interruption.
     on_epoch
         Called after each epoch.
+    sharing
+        How several processes share each batch, see :func:`collabtheory.models.distributed.train_distributed`.
 
     Raises
     ------
@@ -115,7 +138,7 @@ def train(
         If ``resume_from`` belongs to another specification.
     """
     _check(model_spec, spec, split)
-    state = _initial_state(model_spec, spec, split, seed)
+    state = _initial_state(model_spec, spec, split, seed, sharing or Sharing())
     identity = {
         "model": model_spec.model_dump(mode="json"),
         "training": spec.model_dump(mode="json"),
@@ -127,7 +150,7 @@ def train(
     while (epoch := len(state.history) + 1) <= spec.epochs and not _out_of_patience(state, spec, epoch):
         record = _run_epoch(state, spec, split, seed, epoch)
         _absorb(state, record, spec)
-        if resume_from is not None:
+        if resume_from is not None and state.sharing.first:
             _store(state, resume_from, identity)
         on_epoch(record)
     state.model.load_state_dict(state.best)
@@ -162,14 +185,15 @@ def _check(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit) -> Non
         raise InvalidInput(f"KL weights are learned from a multinomial loss or its sampled form; this one is {loss}")
 
 
-def _initial_state(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int) -> _State:
+def _initial_state(
+    model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int, sharing: Sharing
+) -> _State:
     model = build(model_spec, split.train.n_items, derive(seed, "weights"))
     optimisers = {phase.name: _optimiser(phase, spec) for phase in model.phases()}
     weights = _copy(model)
     snapshots = {0: weights} if 0 in spec.snapshots else {}
-    return _State(
-        model, optimisers, UserWeights(spec.kl_weighting, split.train.sizes), best=weights, snapshots=snapshots
-    )
+    user_weights = UserWeights(spec.kl_weighting, split.train.sizes)
+    return _State(model, optimisers, user_weights, sharing, best=weights, snapshots=snapshots)
 
 
 def _optimiser(phase: Phase, spec: TrainingSpec) -> torch.optim.Optimizer:
@@ -215,15 +239,18 @@ def _run_pass(
         beta = scheduled_beta(spec, step, total_steps)
         _set_learning_rate(optimiser, spec, step / total_steps)
         users = np.sort(chosen)
-        losses = batch_losses(model, spec, matrix, users, draws, masked=phase.masked, full=phase.divergence)
-        kl_factors = state.user_weights.of(torch.from_numpy(users))
-        loss = combined(losses, beta * kl_factors, _alignment_weight(model, spec, beta)).mean()
+        here, drawn = state.sharing.share(matrix, users, draws)
+        losses = batch_losses(model, spec, matrix, here, drawn, masked=phase.masked, full=phase.divergence)
+        kl_factors = state.user_weights.of(torch.from_numpy(here))
+        loss = combined(losses, beta * kl_factors, _alignment_weight(model, spec, beta)).sum() / len(users)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        state.sharing.add_gradients(phase.parameters)
         optimiser.step()
-        state.user_weights.learn(torch.from_numpy(users), losses.reconstruction)
-        sums += len(users) * np.array([loss.item(), *losses.means()])
-    return sums, beta
+        state.user_weights.learn(torch.from_numpy(here), losses.reconstruction)
+        if len(here):
+            sums += [len(users) * loss.item(), *(len(here) * mean for mean in losses.means())]
+    return state.sharing.add(sums), beta
 
 
 def _alignment_weight(model: Autoencoder, spec: TrainingSpec, beta: float) -> float:
