@@ -14,16 +14,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from collabtheory.errors import InvalidInput
+from collabtheory.latent.masking_sums import binomial_sums, binomials
 from collabtheory.rigor.enclosures import exact
 
 Masks = Literal["independent", "shared"]
-BLOCK_ENTRIES = 1 << 22
-"""Probabilities that are held at once when many different pairs are asked for."""
-SMALL = 50
-"""Numbers of trials up to which binomial coefficients are taken from integers."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,9 @@ class MaskingLaw:
     def pmf(self, input_distance: int, shared_items: int) -> np.ndarray:
         """Return the probabilities of ``0, 1, ..., delta + s``, float64 ``(delta + s + 1,)``."""
         delta, shared = (int(value) for value in counts(input_distance, shared_items))
-        return np.convolve(_binomial(delta, self.keep_probability), _binomial(shared, self.flip_probability))
+        first = binomials(np.array([delta]), self.keep_probability)
+        second = binomials(np.array([shared]), self.flip_probability)
+        return np.convolve(first.values, second.values)
 
     def cdf(self, values: ArrayLike, input_distance: ArrayLike, shared_items: ArrayLike) -> np.ndarray:
         """Return ``P(D_h <= x)`` entry by entry; arguments broadcast against each other."""
@@ -125,27 +123,11 @@ class MaskingLaw:
     def _sums(self, values: ArrayLike, delta: ArrayLike, shared: ArrayLike, *, upper: bool) -> np.ndarray:
         delta, shared = counts(delta, shared)
         x, delta, shared = np.broadcast_arrays(np.asarray(values, dtype=np.float64), delta, shared)
-        pairs, which = np.unique(np.stack([delta.ravel(), shared.ravel()]), axis=1, return_inverse=True)
-        which, flat = which.ravel(), x.ravel()
-        result = np.empty(flat.shape)
-        rows = max(1, BLOCK_ENTRIES // (int(pairs.sum(0).max(initial=0)) + 3))
-        for start in range(0, pairs.shape[1], rows):
-            ends = self._cumulated(pairs[:, start : start + rows], upper)
-            here = np.flatnonzero((which >= start) & (which < start + rows))
-            # Column 0 stands for what lies below every value, the last for what lies above.
-            column = np.clip(flat[here] + 1, 0, ends.shape[1] - 1).astype(np.int64)
-            result[here] = ends[which[here] - start, column]
-        return result.reshape(x.shape)
-
-    def _cumulated(self, pairs: np.ndarray, upper: bool) -> np.ndarray:
-        """Return per pair ``P(D_h <= x)`` or ``P(D_h >= x)`` for ``x = -1, 0, ..., max(delta + s) + 1``."""
-        first = {delta: _binomial(delta, self.keep_probability) for delta in set(pairs[0].tolist())}
-        second = {shared: _binomial(shared, self.flip_probability) for shared in set(pairs[1].tolist())}
-        table = np.zeros((pairs.shape[1], int(pairs.sum(0).max(initial=0)) + 3))
-        for row, (delta, shared) in enumerate(pairs.T.tolist()):
-            table[row, 1 : delta + shared + 2] = np.convolve(first[delta], second[shared])
-        sums = np.cumsum(table[:, ::-1], axis=1)[:, ::-1] if upper else np.cumsum(table, axis=1)
-        return np.minimum(sums, 1.0)
+        whole = np.clip(x, -1, delta + shared + 1).astype(np.int64)
+        sums = binomial_sums(
+            whole.ravel(), delta.ravel(), shared.ravel(), self.keep_probability, self.flip_probability, upper=upper
+        )
+        return sums.reshape(x.shape)
 
 
 def counts(input_distance: ArrayLike, shared_items: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -166,13 +148,3 @@ def multiples(input_distance: np.ndarray, factor: float | Fraction, rounded: Cal
     products = np.array([rounded(c * int(value)) for value in values], dtype=np.int64)
     result: np.ndarray = products[which].reshape(input_distance.shape)
     return result
-
-
-def _binomial(n: int, p: float) -> np.ndarray:
-    """Return the probabilities of ``Bin(n, p)``."""
-    if n <= SMALL:
-        k = np.arange(n + 1)
-        chosen = np.array([math.comb(n, int(i)) for i in k], dtype=np.float64)
-        values: np.ndarray = chosen * p**k * (1 - p) ** (n - k)
-        return values
-    return np.asarray(stats.binom.pmf(np.arange(n + 1), n, p))

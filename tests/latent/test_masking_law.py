@@ -74,8 +74,21 @@ def test_many_pairs_in_blocks_give_what_each_alone_gives(monkeypatch: pytest.Mon
     delta, s, x = rng.integers(0, 20, 50), rng.integers(0, 9, 50), rng.integers(-1, 30, 50)
     law = MaskingLaw(0.6)
     alone = [law.cdf(a, b, c).item() for a, b, c in zip(x, delta, s, strict=True)]
-    monkeypatch.setattr("collabtheory.latent.masking_law.BLOCK_ENTRIES", 100)
+    monkeypatch.setattr("collabtheory.latent.masking_sums.BLOCK_ENTRIES", 100)
     np.testing.assert_allclose(law.cdf(x, delta, s), alone, rtol=1e-14)
+
+
+@pytest.mark.parametrize("masks", ["independent", "shared"])
+def test_long_histories_among_a_hundred_thousand_pairs_have_their_exact_probabilities(masks: str) -> None:
+    rng = np.random.default_rng(1)
+    delta, s = rng.integers(0, 300, 100_000), rng.integers(0, 90, 100_000)
+    law, exact = MaskingLaw(0.37, masks), ExactLaw(Fraction(37, 100), masks)  # type: ignore[arg-type]
+    x = rng.integers(-2, 400, 100_000)
+    below, above = law.cdf(x, delta, s), law.tail(x, delta, s)
+    for row in range(0, 100_000, 9_973):
+        case = int(x[row]), int(delta[row]), int(s[row])
+        assert below[row] == pytest.approx(float(exact.cdf(*case)), rel=1e-11, abs=1e-300)
+        assert above[row] == pytest.approx(float(exact.tail(*case)), rel=1e-11, abs=1e-300)
 
 
 def test_tiny_tails_keep_their_relative_accuracy() -> None:
