@@ -10,12 +10,14 @@ from typing import Any
 import jinja2
 
 from collabtheory.report import words
-from collabtheory.report.cards import make_card
+from collabtheory.report.explorer import make_explorer
 from collabtheory.report.figure_files import DrawnFigure, write_figures
 from collabtheory.report.formats import number
 from collabtheory.report.headline import Headline, headline, statements
 from collabtheory.report.junit import write_junit
+from collabtheory.report.matrix import claim_rows, verdict_key, verdict_matrix
 from collabtheory.report.render import RENDERERS, to_html
+from collabtheory.report.sections import make_sections, place_figures
 from collabtheory.report.table import Column, Table
 from collabtheory.report.verdicts import (
     RADII,
@@ -23,13 +25,15 @@ from collabtheory.report.verdicts import (
     controls_table,
     coverage_tables,
     numbers_table,
+    statement_ids,
     verdict_table,
 )
 from collabtheory.runs.files import write_text
 from collabtheory.runs.folder import RunFolder, open_run
 from collabtheory.runs.published import note_published
 
-TRAINING = "training_curve"
+LARGE_IMAGE = 300_000
+"""Bytes from which on a figure is shown in its smaller format."""
 LIMITS = (
     "Vacuous is not passed. A statement whose premise no pair meets is true there, and tells nothing.",
     "A radius is a sufficient condition. Most pairs that help each other lie outside it; being outside proves no harm.",
@@ -88,7 +92,7 @@ def write_tables(run: RunFolder | Path | str) -> list[Path]:
 
 
 def render_report(run: RunFolder, figures: Sequence[DrawnFigure]) -> str:
-    """Return the report as HTML text: no script, no reference to anything outside it, every value escaped."""
+    """Return the report as HTML text: no reference to anything outside, no script but the explorer's, all escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("collabtheory.report", "templates"),
         autoescape=True,
@@ -97,17 +101,20 @@ def render_report(run: RunFolder, figures: Sequence[DrawnFigure]) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        words=words.VERDICTS, image=image_data, plain=lambda text: text.replace(str(run.path), "this run")
+        words=words.VERDICTS, image=figure_image, plain=lambda text: text.replace(str(run.path), "this run")
     )
     answer: Headline = headline(run)
-    shown = [figure for figure in figures if figure.name != TRAINING]
+    placed = place_figures(figures, statement_ids(run))
+    matrix, claims = verdict_matrix(run), claim_rows(run)
     return environment.get_template("report.html.jinja").render(
         headline=answer,
         tiles=_tiles(run, answer),
-        cards=[make_card(rows, run) for rows in statements(run).values()],
-        first_figure=shown[0] if shown else None,
-        more_figures=shown[1:],
-        training_figures=[figure for figure in figures if figure.name == TRAINING],
+        matrix=matrix,
+        claims=claims,
+        key=verdict_key(matrix, claims),
+        explorer=make_explorer(run),
+        sections=make_sections(run, placed),
+        placed=placed,
         verdicts=to_html(verdict_table(run)),
         coverage=[to_html(table) for table in coverage_tables(run)],
         other_numbers=[to_html(table) for table in _other_numbers(run)],
@@ -128,10 +135,13 @@ def provenance_table(run: RunFolder) -> Table:
     return Table("Provenance", (Column("What"), Column("Value")), tuple(rows), "What it takes to repeat this run.")
 
 
-def image_data(path: Path) -> str:
-    """Return an image file as a data URI."""
-    kind = {".png": "image/png", ".svg": "image/svg+xml"}[path.suffix]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+def figure_image(figure: DrawnFigure) -> str:
+    """Return a drawn figure as a data URI: of its images the vector one, or the smaller where that is large."""
+    images = [path for path in (figure.svg, figure.png) if path is not None]
+    if images[0].stat().st_size > LARGE_IMAGE:
+        images.sort(key=lambda path: path.stat().st_size)
+    kind = {".png": "image/png", ".svg": "image/svg+xml"}[images[0].suffix]
+    return f"data:{kind};base64,{base64.b64encode(images[0].read_bytes()).decode('ascii')}"
 
 
 def _tiles(run: RunFolder, answer: Headline) -> list[tuple[str, str]]:
@@ -164,4 +174,4 @@ def _scalar(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-__all__ = ["image_data", "provenance_table", "render_report", "write_report", "write_tables"]
+__all__ = ["figure_image", "provenance_table", "render_report", "write_report", "write_tables"]
