@@ -59,6 +59,28 @@ def quartiles_by_bin(
     return centres, quartiles
 
 
+def equal_count_bins(x: np.ndarray, most: int, fewest: int) -> tuple[np.ndarray, int]:
+    """Return the number of the bin of each value, in bins of about equally many, and how many bins there are.
+
+    Parameters
+    ----------
+    x
+        Values, ``(n,)``. Equal values share a bin, so that bins may differ in size.
+    most
+        The most bins.
+    fewest
+        Values that a bin ought to have; fewer bins are made where there are too few values.
+
+    Examples
+    --------
+    >>> equal_count_bins(np.array([5.0, 1.0, 2.0, 2.0, 2.0, 9.0]), 3, 2)
+    (array([2, 0, 0, 0, 0, 2]), 3)
+    """
+    n_bins = int(max(1, min(most, len(x) // fewest)))
+    below = np.searchsorted(np.sort(x), x, side="left")
+    return np.minimum(below * n_bins // max(len(x), 1), n_bins - 1), n_bins
+
+
 def signed_root(values: np.ndarray) -> np.ndarray:
     """Return the square root with the sign kept: an axis on which small effects get room and zero stays where it is.
 

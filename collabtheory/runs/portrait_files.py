@@ -23,10 +23,13 @@ CLEAN, MASKED, ALIGNED, GIVEN = "clean", "masked", "pia", "given"
 SETTINGS = {
     CLEAN: "clean inputs",
     MASKED: "masked inputs",
-    ALIGNED: "masked + item alignment",
+    ALIGNED: "masked inputs + PIA",
     GIVEN: "the model given",
 }
-"""The settings that may be portrayed, in the order in which they are shown, and what they are called."""
+"""The settings that may be portrayed, in the order in which they are shown, and what they are called.
+
+PIA is personalised item alignment, the paper's remedy.
+"""
 
 
 @dataclass(frozen=True, eq=False)
