@@ -24,6 +24,7 @@ from collabtheory.stats import bootstrap_mean
 from collabtheory.studies.methods import get_method
 from collabtheory.studies.plan import StudyPlan
 from collabtheory.studies.profiles import StudyProfile
+from collabtheory.studies.published_users import publish_users
 from collabtheory.studies.results import Study, fold_strata, mean_over_folds
 from collabtheory.studies.steps import read_fit
 
@@ -74,6 +75,7 @@ def publish_study(
     path = folder / STUDY_FILE
     write_text(path, json.dumps(_short(content), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     note_published(path)
+    publish_users(folder, study)
     return path
 
 
