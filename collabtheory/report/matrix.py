@@ -14,6 +14,8 @@ from collabtheory.report.verdicts import PROOF, SEARCH, WITHOUT_MODEL, Summary, 
 from collabtheory.runs.folder import RunFolder
 
 EMPIRICAL = "empirical"
+THIN = 0.01
+"""Share of cases below which a cell is shown hollow."""
 SHORT = {
     "certified": "proved: by algebra, in exact arithmetic or with rigorous bounds",
     "holds": "true in every case tried, which is no proof",
@@ -40,7 +42,7 @@ class Cell:
     scope
         How far it speaks, in a few words; empty where that would only repeat that all cases count.
     met
-        Share of cases that meet the premise, in [0, 1]; None where cases are not what counts.
+        Share of cases on these data that meet the premise, in [0, 1]; None where there was no model or no case.
     hint
         All of it as a sentence.
     """
@@ -50,6 +52,11 @@ class Cell:
     scope: str
     met: float | None
     hint: str
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether so few cases meet the premise that the verdict says next to nothing."""
+        return self.met is not None and self.met < THIN
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,11 @@ class Matrix:
     columns: tuple[str, ...]
     n_general: int
     rows: tuple[MatrixRow, ...]
+
+    @property
+    def has_thin(self) -> bool:
+        """Whether any cell is hollow."""
+        return any(cell.is_thin for row in self.rows for cell in row.cells if cell)
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,7 @@ def _row(name: str, found: Sequence[Summary], stages: Sequence[str | None]) -> M
 
 def _cell(row: Summary) -> Cell:
     counted = row.stage in (PROOF, SEARCH)
-    met = None if counted else row.coverage.share
+    met = None if row.stage in WITHOUT_MODEL else row.coverage.share
     scope = row.scope.text("share") if counted else _scope(row.coverage)
     margin = "" if row.margin is None or row.stage == PROOF else f"; smallest relative margin {signed(row.margin)}"
     cases = f"premise met by {row.coverage.text('share')} cases" if not counted else scope

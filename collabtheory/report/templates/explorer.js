@@ -35,8 +35,8 @@ function drawLegend() {
 
 function noteOf(setting, portrait) {
   const name = RADIUS_NAMES[state.radius];
-  const none = portrait.heuristicReach > 0 ? '' : ` The ${name} is zero for every pair here, so there is no disc.`;
-  const discs = `Discs: the largest ${name} of this user with anyone, solid if certified, dashed if heuristic; looking at somebody shows the radius of that pair.${none}`;
+  const none = portrait.heuristicReach ? '' : ` The ${name} is zero for every pair here, so there is no disc.`;
+  const discs = `Each pair has its own ${name}. The disc is the largest of this user, solid if certified, dashed if heuristic, and vouches for its own pair alone; looking at somebody shows that pair's. Rings mark who is inside their own.${none}`;
   return {
     principal: `Posterior means on two axes that hold ${shortNumber(100 * setting.explained)} % of their variance; ellipses at one and two standard deviations. ${discs} The map is flat: who is outside a disc here is outside, who seems inside may be far off in the other dimensions.`,
     neighbourly: 't-SNE keeps who is near whom, not how far: it has no unit, so no disc can be drawn.',
@@ -152,6 +152,7 @@ function listen(part, name, read) {
 root.hidden = false;
 const big = makeMap(parts.map, world, false);
 const small = minis.map((svg) => makeMap(svg, world, true));
+root.querySelectorAll('[data-unit]').forEach((place) => { place.textContent = unit.words; });
 parts.users.append(...world.names.map((name, v) => element('option', { value: name }, `${world.sizes[v]} items`)));
 root.querySelectorAll('input[name="explorer-setting"]').forEach((input, i) => {
   input.checked = i === state.setting;

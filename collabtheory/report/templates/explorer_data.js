@@ -69,10 +69,10 @@ function portraitOf(world, setting, u, kind) {
   const hurters = partners.filter((one) => one.change > 0).sort((a, b) => b.change - a.change || a.v - b.v);
   const certified = partners.filter((one) => one.standing === 'certified');
   const within = partners.filter((one) => one.standing !== 'outside');
-  const largest = (name) => partners.reduce((most, one) => Math.max(most, one[name]), 0);
+  const largest = (name) => partners.reduce((most, one) => (one[name] > (most ? most[name] : 0) ? one : most), null);
   return {
     u, partners, helpers, hurters, certified, within,
-    reach: largest('certified'), heuristicReach: largest('heuristic'),
+    reach: largest('certified'), heuristicReach: largest('heuristic'), // null where every radius is zero
   };
 }
 

@@ -83,7 +83,7 @@ function axesOf(frame, state, width, height, pad) {
     return group;
   }
   if (state.view === 'neighbourly') return group;
-  const step = stepFor(right - left, Math.max(3, width / 110));
+  const step = stepFor(Math.min(right - left, high - low), Math.max(3, Math.min(width, height) / 110));
   const ends = { x: [left, right], y: [low, high] };
   const ticks = (side) => {
     const found = [];
@@ -100,7 +100,7 @@ function axesOf(frame, state, width, height, pad) {
   });
   words((pad.left + width - pad.right) / 2, height - 6, 'first map axis (latent units)', { 'text-anchor': 'middle' });
   const middle = (pad.top + height - pad.bottom) / 2;
-  words(12, middle, 'second map axis', { 'text-anchor': 'middle', transform: `rotate(-90 12 ${middle})` });
+  words(12, middle, 'second map axis (latent units)', { 'text-anchor': 'middle', transform: `rotate(-90 12 ${middle})` });
   return group;
 }
 
@@ -115,14 +115,14 @@ function ellipseOf(setting, v, frame, deviations) {
   return make('ellipse', { class: 'ellipse', cx: x, cy: y, rx: a, ry: b, transform: `rotate(${-angle} ${x} ${y})` });
 }
 
-function discOf(frame, place, radius, kind, width, height) {
+function discOf(frame, place, radius, kind, words, width, height) {
   const [x, y, r] = [frame.x(place[0]), frame.y(place[1]), radius * frame.scale];
   const group = make('g', { class: `disc ${kind}` }, make('circle', { cx: x, cy: y, r }));
   const edge = kind === 'certified' ? y - r - 6 : y + r + 14;
   const at = Math.min(Math.max(edge, 14), height - 40);
-  const text = `${kind} ${shortNumber(radius)}`;
-  const inner = Math.min(Math.max(x, 8 + text.length * 3.4), width - 8 - text.length * 3.4);
-  group.append(make('text', { x: inner, y: at, 'text-anchor': 'middle' }, text));
+  const half = words.length * 3.6 + 8;
+  const inner = Math.min(Math.max(x, half), width - half);
+  group.append(make('text', { x: inner, y: at, 'text-anchor': 'middle' }, words));
   return group;
 }
 
@@ -143,7 +143,7 @@ function makeMap(svg, world, mini) {
     const pinned = new Set([state.chosen, state.partner, ...strong, ...portrait.within.map((one) => one.v)]);
     marks.forEach((mark, v) => {
       const kind = classOf(world, state, portrait, v);
-      const size = (mini ? 0.5 : 1) * (v === state.chosen ? 1.5 : pinned.has(v) ? 1.2 : 0.9);
+      const size = (mini ? 0.5 : 1) * (v === state.chosen ? 1.6 : pinned.has(v) ? 1.3 : 1.05);
       mark.style.transform = `translate(${at[v][0].toFixed(1)}px, ${at[v][1].toFixed(1)}px) scale(${size})`;
       mark.firstChild.setAttribute('d', SHAPES[v === state.chosen && state.colour < 0 ? 0 : kind]);
       mark.setAttribute('class', `mark ${hueOf(state, kind)}${pinned.has(v) ? ' pinned' : ''}${v === state.chosen ? ' chosen' : ''}`);
@@ -169,11 +169,12 @@ function makeMap(svg, world, mini) {
 
   // Of the pair that is looked at, else of the pair with the largest radius.
   function drawDiscs(state, portrait, frame, place, width, height) {
-    const one = portrait.partners.find((partner) => partner.v === state.partner);
-    const heuristic = one ? one.heuristic : portrait.heuristicReach;
-    const certified = one ? one.certified : portrait.reach;
-    if (heuristic > 0) front.append(discOf(frame, place, heuristic, 'heuristic', width, height));
-    if (certified > 0) front.append(discOf(frame, place, certified, 'certified', width, height));
+    const looked = portrait.partners.find((partner) => partner.v === state.partner);
+    [['heuristic', looked || portrait.heuristicReach], ['certified', looked || portrait.reach]].forEach(([kind, one]) => {
+      if (!one || !(one[kind] > 0)) return;
+      const words = `${kind}, for user ${world.names[one.v]}: ${shortNumber(one[kind])}`;
+      front.append(discOf(frame, place, one[kind], kind, words, width, height));
+    });
   }
 
   return { draw };

@@ -13,8 +13,6 @@ function shortNumber(value, digits = 3) {
 
 function percent(part, whole) { return whole ? `${shortNumber((100 * part) / whole)} %` : 'n/a'; }
 
-function people(count) { return count === 1 ? '1 user' : `${count} users`; }
-
 // Losses in thousandths, millionths ... of a nat, so that the largest is readable.
 function lossUnit(world) {
   let most = 0;
@@ -35,14 +33,17 @@ function standingWords(one, kind) {
 function summaryOf(world, state, setting, portrait, unit) {
   const others = portrait.partners.length;
   const name = RADIUS_NAMES[state.radius];
-  const helping = (list) => list.filter((one) => one.change < 0).length;
+  const counted = (list) => {
+    const helping = list.filter((one) => one.change < 0).length;
+    return `${list.length} (${helping} ${helping === 1 ? 'helps' : 'help'})`;
+  };
   const sentences = [
     `User ${world.names[state.chosen]} (${world.sizes[state.chosen]} items), ${setting.label}.`,
     `Measured: ${portrait.helpers.length} of ${others} others help (${percent(portrait.helpers.length, others)}), ${portrait.hurters.length} hurt.`,
   ];
-  if (portrait.reach === 0) sentences.push(`By theory: the certified ${name} is zero for every pair, so it vouches for nobody.`);
-  else sentences.push(`By theory: ${people(portrait.certified.length)} inside the certified ${name}, of whom ${helping(portrait.certified)} help.`);
-  if (portrait.heuristicReach > 0) sentences.push(`Inside the heuristic one: ${portrait.within.length}, of whom ${helping(portrait.within)} help.`);
+  if (!portrait.reach) sentences.push(`By theory: the certified ${name} is zero for every pair, so it vouches for nobody.`);
+  else sentences.push(`By theory: inside the certified ${name} ${counted(portrait.certified)}.`);
+  if (portrait.heuristicReach) sentences.push(`Inside the heuristic one: ${counted(portrait.within)}.`);
   const best = portrait.helpers[0];
   if (best) sentences.push(`Strongest helper: user ${world.names[best.v]}, loss ${shortNumber(best.change * unit.scale)} × ${unit.words}.`.replace('× nats', 'nats'));
   return sentences.join(' ');
