@@ -26,6 +26,8 @@ CAPTION = (
 )
 ORDER = 2
 SIZE = (5.5, 4.3)
+SUPPORTS = ("theorem_2_3", "aligned_radius")
+NEEDS = "collabtheory verify"
 STATEMENTS = (
     ("theorem_2_3", "Sharing radius (paper)", style.SHARING),
     ("aligned_radius", "Aligned radius (new)", style.ALIGNED),
@@ -105,23 +107,24 @@ def draw(data: Family, ax: Axes) -> None:
     for k, ((name, label, line, marker), curve) in enumerate(zip(CURVES, data.curves, strict=True)):
         colour = style.BLACK if name == "share_helping" else data.colour
         # The certified and the heuristic curve often meet at zero: a small shift keeps both in sight.
-        _draw_curve(positions + 0.05 * (k - 1.5), curve, ax, colour, line, marker, label)
+        _draw_curve(positions + 0.05 * (k - 1.5), curve, ax, colour, line, marker)
+        # One legend serves both panels, so its lines have neither's colour.
+        neutral = style.BLACK if name == "share_helping" else style.MUTED
+        filled = neutral if line == "-" else "white"
+        ax.plot([], [], color=neutral, ls=line, marker=marker, ms=7, mfc=filled, mew=1.6, label=label)
     ax.set_xticks(positions, [stage_label(stage) for stage in data.stages])
     ax.set_xlim(-0.4, len(positions) - 0.6)
     _share_axis(ax, data.floor)
     ax.set_title(f"{data.title}, n = {data.n_pairs:,} pairs a seed" if data.n_pairs else data.title)
     ax.set_ylabel("share of ordered pairs")
     ax.set_xlabel("stage of training")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
-def _draw_curve(
-    x: np.ndarray, curve: Sequence[Estimate], ax: Axes, colour: str, line: str, marker: str, label: str
-) -> None:
+def _draw_curve(x: np.ndarray, curve: Sequence[Estimate], ax: Axes, colour: str, line: str, marker: str) -> None:
     middle = np.array([math.nan if point.value is None else point.value for point in curve])
     ends = np.array([_ends(point) for point in curve])
     filled = colour if line == "-" else "white"
-    ax.plot(x, middle, color=colour, ls=line, marker=marker, ms=7, mfc=filled, mew=1.6, label=label, zorder=4)
+    ax.plot(x, middle, color=colour, ls=line, marker=marker, ms=7, mfc=filled, mew=1.6, zorder=4)
     ax.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=1.2, zorder=3)
 
 

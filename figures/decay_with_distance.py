@@ -23,6 +23,8 @@ CAPTION = (
 )
 ORDER = 3
 SIZE = (7.0, 4.3)
+SUPPORTS = ("theorem_2_3",)
+NEEDS = "collabtheory verify"
 STATEMENT = "theorem_2_3"
 MEASURES = (
     ("spearman_cosine_w2", "all pairs", style.BLUE, "o", -0.07),
@@ -116,7 +118,7 @@ def draw(data: DecayWithDistance, ax: Axes) -> None:
         ha="right",
         va="top",
         color=style.MUTED,
-        size=9,
+        size=style.NOTE,
     )
     ax.text(
         0.99,
@@ -126,7 +128,7 @@ def draw(data: DecayWithDistance, ax: Axes) -> None:
         ha="right",
         va="bottom",
         color=style.MUTED,
-        size=9,
+        size=style.NOTE,
     )
 
 
@@ -141,7 +143,7 @@ def _draw_seeds(data: DecayWithDistance, measure: str, ax: Axes, colour: str, sh
 
 def _mark_undefined(x: np.ndarray, values: np.ndarray, ax: Axes, colour: str) -> None:
     for place in x[~np.isfinite(values)]:
-        ax.text(place, 0, "undefined", rotation=90, ha="center", va="bottom", color=colour, size=8.5)
+        ax.text(place, 0, "undefined", rotation=90, ha="center", va="bottom", color=colour, size=style.NOTE)
 
 
 def _limits(data: DecayWithDistance, ax: Axes) -> None:

@@ -34,6 +34,9 @@ CAPTION = (
 )
 ORDER = 1
 SIZE = (5.5, 4.7)
+SHORTEST = 3.2
+SUPPORTS = ("theorem_2_3", "aligned_radius")
+NEEDS = "collabtheory verify"
 COLUMNS = (
     "relation",
     "sampling",
@@ -51,6 +54,9 @@ N_X, N_Y, N_MEDIAN = 96, 84, 14
 MOST_DOTS = 250
 FEWEST_PAIRS = 20  # below this a median says too little to be drawn
 TICKS = (-1.0, -0.5, -0.2, -0.05, 0.0, 0.05, 0.2, 0.5, 1.0)
+FEW_TICKS = (-1.0, -0.2, 0.0, 0.2, 1.0)
+NARROW = 4.2  # inches of a panel below which its words are cut short
+ABOVE: dict[str, Any] = {"zorder": 8, "path_effects": [withStroke(linewidth=2, foreground="white")]}
 FOOT = 0.25  # share of the panel's height that shows the reach of the radii
 
 
@@ -151,15 +157,19 @@ def draw(data: Panel, ax: Axes) -> None:
     _draw_inside(data.sharing, ax, dot, "inside the sharing radius (paper)", 9)
     _draw_relations(data, ax)
     _draw_foot(data, ax, low)
-    ax.text(0.015, 0.985, "▲ v's step hurts u", transform=ax.transAxes, va="top", color="#8a3c00", size=9)
-    ax.text(0.015, FOOT + 0.015, "▼ v's step helps u", transform=ax.transAxes, va="bottom", color="#00527f", size=9)
+    for y, words, place, colour in (
+        (0.985, "▲ v's step hurts u", "top", "#8a3c00"),
+        (FOOT + 0.015, "▼ v's step helps u", "bottom", "#00527f"),
+    ):
+        ax.text(0.015, y, words, transform=ax.transAxes, va=place, color=colour, size=style.NOTE, **ABOVE)
     phrase = stage_phrase(data.stage)
     title = f"{phrase[0].upper()}{phrase[1:]}: v helps u in {share(data.share_helping)} of {data.n_drawn:,} pairs"
     ax.set_title(title, size=10.5)
-    ax.set_yticks([tick for tick in TICKS if low <= tick <= high], minor=False)
+    narrow = style.panel_width(ax) < NARROW
+    ax.set_yticks([tick for tick in (FEW_TICKS if narrow else TICKS) if low <= tick <= high], minor=False)
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_ylabel("relative loss change of u\n(square-root scale)")
-    ax.yaxis.set_label_coords(-0.12, FOOT + (1 - FOOT) / 2)
+    ax.yaxis.set_label_coords(-0.66 / style.panel_width(ax), FOOT + (1 - FOOT) / 2)
     ax.set_xlabel("Wasserstein distance $W_1$ between u and v (latent units, log scale)")
 
 
@@ -298,37 +308,32 @@ def _draw_relations(panel: Panel, ax: Axes) -> None:
 def _draw_foot(panel: Panel, ax: Axes, top: float) -> None:
     """Draw how far each radius reaches, on the same distance axis as the pairs."""
     ax.axhline(top, color=style.MUTED, lw=0.8, zorder=3)
+    narrow = style.panel_width(ax) < NARROW
     rows = (
-        (0.2, "sharing radius", panel.sharing, style.SHARING),
-        (0.085, "aligned radius", panel.aligned, style.ALIGNED),
+        # The signs are the marks of the pairs inside.
+        (0.2, "●" if narrow else "sharing radius:", panel.sharing, style.SHARING),
+        (0.085, "◇" if narrow else "aligned radius:", panel.aligned, style.ALIGNED),
     )
     for height, name, radius, colour in rows:
-        has = f"{share(radius.share_positive)} have one"
-        inside = _inside_words(radius, panel.n_drawn)
+        words = f"{name} {share(radius.share_positive)} have one, {_inside_words(radius, panel.n_drawn, brief=narrow)}"
         ax.text(
-            0.985,
-            height,
-            f"{name}: {has}, {inside}",
-            transform=ax.transAxes,
-            ha="right",
-            va="center",
-            size=8.5,
-            color=colour,
-        )
+            0.985, height, words, transform=ax.transAxes, ha="right", va="center", size=style.NOTE, color=colour
+        )  # fmt: skip
         if radius.reach is not None:
             low, middle, high = np.clip(radius.reach, panel.x_edges[0], panel.x_edges[-1])
-            where = ax.get_xaxis_transform()
-            ax.plot(
-                [low, high], [height - 0.045] * 2, color=colour, lw=4, solid_capstyle="butt", transform=where, zorder=4
-            )
-            ax.plot([middle], [height - 0.045], marker="|", ms=10, mew=2, color=colour, transform=where, zorder=5)
+            where, foot = ax.get_xaxis_transform(), height - (0.058 if narrow else 0.045)
+            ax.plot([low, high], [foot] * 2, color=colour, lw=4, solid_capstyle="butt", transform=where, zorder=4)
+            ms = 6 if narrow else 10
+            ax.plot([middle], [foot], marker="|", ms=ms, mew=2, color=colour, transform=where, zorder=5)
 
 
-def _inside_words(radius: Radius, n_drawn: int) -> str:
-    """Return the share of drawn pairs inside, their number, and how many near pairs are inside besides."""
+def _inside_words(radius: Radius, n_drawn: int, *, brief: bool) -> str:
+    """Return the share of drawn pairs inside and, unless brief, their number and how many near pairs are besides."""
     if not radius.n_inside:
         return "none inside"
     n_inside = radius.n_inside - radius.n_inside_near
+    if brief:
+        return f"{share(n_inside / n_drawn)} inside"
     near = f" + {radius.n_inside_near:,} near" if radius.n_inside_near else ""
     return f"{share(n_inside / n_drawn)} inside ({n_inside:,}{near})"
 

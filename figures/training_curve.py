@@ -22,6 +22,8 @@ CAPTION = (
 )
 ORDER = 4
 SIZE = (5.2, 3.0)
+NEEDS = "collabtheory verify"
+LETTER = 0.075  # inches of one letter of a stage's name
 QUANTITIES = (
     ("train_loss", "training loss", "nats per user", style.BLUE),
     ("kl", "KL to the prior", "nats per user", style.VERMILLION),
@@ -104,7 +106,9 @@ def _limits(data: Quantity, ax: Axes) -> None:
     if low >= 0 and data.label != "training loss":
         low = 0.0
     room = (high - low) or abs(high) or 1.0
-    ax.set_ylim(low - (0.0 if low == 0.0 else 0.05 * room), high + 0.34 * room)
+    longest = max((len(stage_label(stage)) for _, stage in data.marks), default=0)
+    taken = min(0.5, (LETTER * longest + 0.15) * ax.figure.dpi / ax.bbox.height)
+    ax.set_ylim(low - (0.0 if low == 0.0 else 0.05 * room), high + room * taken / (1 - taken))
     ax.set_xlim(0, float(data.by_seed.index.max()) * 1.06)
 
 
@@ -126,7 +130,7 @@ def _draw_marks(data: Quantity, ax: Axes) -> None:
             rotation=90,
             ha="center",
             va="top",
-            size=8,
+            size=style.NOTE,
             color=style.MUTED,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
         )

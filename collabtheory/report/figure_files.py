@@ -1,9 +1,18 @@
-"""Figure files: found by path, loaded, drawn from a run, and saved beside it.
+"""Figure files: found by path, loaded, drawn from a run for a venue, and saved with a side file.
 
-A figure is one Python file with ``TITLE``, ``CAPTION``, ``data(run)`` and ``draw(data, ax)``, both pure. It may also
-have ``panels(data)`` (a sequence of parts, each drawn by ``draw(part, ax)`` on axes of its own), ``SIZE`` (width and
-height of one panel, inches), ``ORDER`` (its place in the report) and ``describe(data)`` (what it shows, in words, for
-those who cannot see it).
+A figure is one Python file with ``TITLE``, ``CAPTION``, ``data(run)`` and ``draw(data, ax)``, both pure: ``data`` reads
+stored results only and raises ``DataError`` where the run has none, ``draw`` draws on the axes it is given. It may have
+
+- ``panels(data)``: a sequence of parts, each drawn by ``draw(part, ax)`` on axes of its own;
+- ``describe(data)``: what the figure shows, in words, for those who cannot see it;
+- ``SIZE``: width and height of one panel in the report, inches; ``PER_ROW``: the most panels in a row (default 2);
+  ``NARROWEST``: inches as drawn below which a panel cannot be read (default 2.9);
+- ``ORDER``: its place in the report;
+- ``SUPPORTS``: identifiers of the statements it bears on; ``NEEDS``: the command that makes its data.
+
+Sizes. Text, lines and marks are given in points as in the report, no text under ``style.NOTE`` (9). A venue changes the
+width of the page on which panels are laid out (``style.panel_width(ax)`` tells a panel's own), and scales the whole
+page to its final size: see :mod:`collabtheory.report.venues`. Titles and axis labels break into lines by themselves.
 """
 
 from __future__ import annotations
@@ -17,17 +26,39 @@ from pathlib import Path
 from types import ModuleType
 
 import collabtheory
-from collabtheory.errors import CollabTheoryError, DataError
-from collabtheory.report.style import add_shared_legend, house_style, new_figure, save_figure
+from collabtheory.errors import CollabTheoryError, DataError, InvalidInput
+from collabtheory.report.data_hash import data_fingerprint
+from collabtheory.report.figure_layout import draw_pages
+from collabtheory.report.figure_side_files import make_side_file, write_side_file
+from collabtheory.report.image_files import FORMATS, save_image
+from collabtheory.report.style import house_style
+from collabtheory.report.venues import REPORT, Venue
 from collabtheory.runs.folder import RunFolder, open_run
+from collabtheory.runs.published import note_published
 
 _REQUIRED = ("TITLE", "CAPTION", "data", "draw")
-DEFAULT_SIZE = (6.4, 4.4)
+
+
+@dataclass(frozen=True)
+class FigureFile:
+    """One figure file, loaded."""
+
+    path: Path
+    module: ModuleType
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
 
 
 @dataclass(frozen=True)
 class DrawnFigure:
-    """What became of one figure file: its two images, or the reason why it was skipped."""
+    """What became of one figure file: its images, or the reason why it was skipped.
+
+    ``files`` has its images and side file, ``run`` the folder whose data it shows, ``needs`` the command that makes
+    data it can be drawn from, ``faults`` what cannot be read at that size.
+    """
 
     name: str
     title: str
@@ -36,6 +67,10 @@ class DrawnFigure:
     png: Path | None = None
     svg: Path | None = None
     skipped: str = ""
+    files: tuple[Path, ...] = ()
+    run: Path | None = None
+    needs: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def figures_folder() -> Path:
@@ -97,12 +132,30 @@ def load_figure(path: Path | str) -> ModuleType:
     return module
 
 
+def load_figures(folder: Path | str | None = None, names: Sequence[str] = ()) -> list[FigureFile]:
+    """Load the figure files of a folder (default: :func:`figures_folder`), by ``ORDER`` then name.
+
+    Raises
+    ------
+    DataError
+        If the folder or one of its files is no good.
+    InvalidInput
+        If no file has one of the names; the message tells those there are.
+    """
+    found = {path.stem: path for path in find_figures(folder)}
+    unknown = [name for name in names if name not in found]
+    if unknown:
+        raise InvalidInput(f"no figure is called {unknown[0]!r}; there are {', '.join(found)}")
+    files = [FigureFile(path, load_figure(path)) for name, path in found.items() if not names or name in names]
+    return sorted(files, key=lambda file: (getattr(file.module, "ORDER", 1000), file.name))
+
+
 def write_figures(
     run: RunFolder | Path | str,
     folder: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[DrawnFigure]:
-    """Draw every figure of a folder from a run, into ``<run>/figures/<name>.png`` and ``.svg``.
+    """Draw every figure of a folder from a run for its report, into ``<run>/figures/<name>.png`` and ``.svg``.
 
     Parameters
     ----------
@@ -119,36 +172,113 @@ def write_figures(
         One per file, by ``ORDER`` then name; a figure whose data the run does not have is there with the reason.
     """
     opened = open_run(run)
-    modules = [(path, load_figure(path)) for path in find_figures(folder)]
-    modules.sort(key=lambda entry: (getattr(entry[1], "ORDER", 1000), entry[0].stem))
+    return draw_figures([opened], load_figures(folder), opened.path / "figures", progress=progress)
+
+
+def draw_figures(
+    runs: Sequence[RunFolder],
+    figures: Sequence[FigureFile],
+    out: Path,
+    venue: Venue = REPORT,
+    formats: Sequence[str] = ("png", "svg"),
+    progress: Callable[[str], None] | None = None,
+) -> list[DrawnFigure]:
+    """Draw figures for a venue into a folder, each from the first run that has its data, with a side file.
+
+    Images of a figure that cannot be drawn, left there by an earlier run, are removed with their side file.
+
+    Parameters
+    ----------
+    runs
+        Opened run folders, at least one.
+    figures
+        See :func:`load_figures`.
+    out
+        The folder of the images.
+    venue
+        Where they will be seen.
+    formats
+        Some of ``png``, ``svg``, ``pdf``.
+    progress
+        Called with the title of each figure before it is drawn.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no run, or a format is unknown.
+    OutputError
+        If a file cannot be written.
+    """
+    if not runs:
+        raise InvalidInput("no run is given; name the folder of one")
+    unknown = [one for one in formats if one not in FORMATS]
+    if unknown or not formats:
+        raise InvalidInput(f"unknown format {''.join(unknown[:1])!r}; choose among {', '.join(FORMATS)}")
     drawn = []
-    for path, module in modules:
+    for figure in figures:
         if progress is not None:
-            progress(module.TITLE)
-        drawn.append(_write_one(opened, path.stem, module))
+            progress(figure.module.TITLE)
+        drawn.append(_draw_one(runs, figure, out, venue, tuple(dict.fromkeys(formats))))
+        for path in drawn[-1].files:
+            note_published(path)
     return drawn
 
 
-def _write_one(run: RunFolder, name: str, module: ModuleType) -> DrawnFigure:
-    png, svg = (run.path / "figures" / f"{name}.{kind}" for kind in ("png", "svg"))
+def figure_data(runs: Sequence[RunFolder], module: ModuleType) -> tuple[RunFolder, object]:
+    """Return the first run that has a figure's data, and the data.
+
+    Raises
+    ------
+    DataError
+        If none has; the message gives the reason of each run.
+    """
+    reasons = []
+    for run in runs:
+        try:
+            return run, module.data(run)
+        except CollabTheoryError as error:
+            reasons.append(str(error))
+    raise DataError("; ".join(dict.fromkeys(reasons)))
+
+
+def _draw_one(
+    runs: Sequence[RunFolder], figure: FigureFile, out: Path, venue: Venue, formats: tuple[str, ...]
+) -> DrawnFigure:
+    module, needs = figure.module, getattr(figure.module, "NEEDS", "")
     try:
-        data = module.data(run)
-    except CollabTheoryError as error:
+        run, data = figure_data(runs, module)
+    except DataError as error:
         # An image of an earlier run must not stand for this one.
-        for old in (png, svg):
-            old.unlink(missing_ok=True)
-        return DrawnFigure(name, module.TITLE, module.CAPTION, skipped=str(error))
+        for kind in (*FORMATS, "json"):
+            (out / f"{figure.name}.{kind}").unlink(missing_ok=True)
+        return DrawnFigure(figure.name, module.TITLE, module.CAPTION, skipped=str(error), needs=needs)
     with house_style():
-        draw_and_save(module, data, png, svg)
+        pages = draw_pages(module, data, venue)
+        images = {
+            kind: tuple(out / f"{figure.name}{_page_mark(k)}.{kind}" for k in range(len(pages))) for kind in formats
+        }
+        for paths in images.values():
+            for page, path in zip(pages, paths, strict=True):
+                save_image(page.figure, path, venue)
+    written = tuple(path for paths in images.values() for path in paths)
     description = module.describe(data) if hasattr(module, "describe") else module.CAPTION
-    return DrawnFigure(name, module.TITLE, module.CAPTION, description, png, svg)
+    side = out / f"{figure.name}.json"
+    about = make_side_file(figure.path, module, description, run, data_fingerprint(data), venue, written)
+    write_side_file(side, about)
+    return DrawnFigure(
+        figure.name,
+        module.TITLE,
+        module.CAPTION,
+        description,
+        images["png"][0] if "png" in images else None,
+        images["svg"][0] if "svg" in images else None,
+        files=(*written, side),
+        run=run.path,
+        needs=needs,
+        faults=tuple(fault for page in pages for fault in page.faults),
+    )
 
 
-def draw_and_save(module: ModuleType, data: object, png: Path, svg: Path) -> None:
-    """Draw one figure module's data on fresh axes, a panel each, and save both images."""
-    parts: Sequence[object] = module.panels(data) if hasattr(module, "panels") else (data,)
-    figure, axes = new_figure(len(parts), getattr(module, "SIZE", DEFAULT_SIZE))
-    for part, ax in zip(parts, axes, strict=True):
-        module.draw(part, ax)
-    add_shared_legend(figure, axes)
-    save_figure(figure, png, svg)
+def _page_mark(page: int) -> str:
+    """Return what is added to the name of a page: nothing to the first, where there is mostly but one."""
+    return f"-{page + 1}" if page else ""

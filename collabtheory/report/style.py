@@ -1,8 +1,11 @@
-"""The house style of figures, and how one is saved so that equal data give equal files."""
+"""The house style of figures: colours, sizes of text and lines, a grid of panels, one legend for all of them.
+
+Sizes here are those at which figures are drawn. A venue scales the whole page afterwards
+(:mod:`collabtheory.report.venues`), so a figure file writes them as they are, and no text smaller than :data:`NOTE`.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +15,12 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from collabtheory.errors import InvalidInput
-from collabtheory.runs.files import write_atomically
+from collabtheory.report.image_files import save_image
+from collabtheory.report.venues import Grid, grid
 
 # Okabe and Ito: told apart by readers with any kind of colour vision.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -26,6 +29,11 @@ INK, MUTED, HAIR = "#1f2933", "#5b6770", "#d5dade"
 HELPS_TINT, HURTS_TINT = "#e8f3fa", "#fdf0e6"
 
 SHARING, ALIGNED = BLUE, VERMILLION
+
+LEGEND_ROOM = 0.97
+"""Share of a figure's width that its legend may take."""
+NOTE = 9.0
+"""Points of the smallest text in a figure; 7 points where a paper scales it down."""
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it, so every machine draws the same
@@ -55,9 +63,8 @@ RC: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "svg.hashsalt": "collabtheory",
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,  # whole outlines: publishers refuse Type 3
 }
-PNG_DPI = 200
-SVG_RASTER_DPI = 130  # of dense layers inside an SVG
 
 
 @contextmanager
@@ -85,26 +92,30 @@ def new_figure(n_panels: int = 1, size: tuple[float, float] = (6.4, 4.4)) -> tup
     >>> len(axes), figure.get_size_inches().tolist()
     (5, [12.0, 12.0])
     """
-    if n_panels < 1:
-        raise InvalidInput(f"n_panels must be at least 1; it is {n_panels}")
-    rows, columns = grid_shape(n_panels)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.07))
+    return figure_of(grid(n_panels, size), n_panels)
+
+
+def figure_of(layout: Grid, n_panels: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure laid out as a grid, and its first ``n_panels`` axes in reading order."""
+    size = (layout.panel[0] * layout.columns, layout.panel[1] * layout.rows)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.09, w_pad=0.07))
     FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n_panels)]
-    return figure, axes
+    return figure, [figure.add_subplot(layout.rows, layout.columns, i + 1) for i in range(n_panels)]
 
 
-def grid_shape(n_panels: int) -> tuple[int, int]:
-    """Return rows and columns for that many panels.
+def panel_width(ax: Axes) -> float:
+    """Return how wide the panel of an axes is, inches as drawn: under 4, a figure file had better use few words.
 
     Examples
     --------
-    >>> [grid_shape(n) for n in (1, 2, 3, 4, 5, 7)]
-    [(1, 1), (1, 2), (2, 2), (2, 2), (3, 2), (4, 2)]
+    >>> panel_width(new_figure(2, (5.5, 4.0))[1][0])
+    5.5
     """
-    # Three in a row would be too small to read on a page.
-    columns = min(n_panels, 2)
-    return math.ceil(n_panels / columns), columns
+    figure = ax.get_figure(root=True)
+    spec = ax.get_subplotspec()
+    if figure is None or spec is None:
+        raise InvalidInput("the axes belong to no panel; give axes that a grid of panels has made")
+    return float(figure.get_size_inches()[0]) * len(spec.colspan) / spec.get_gridspec().ncols
 
 
 def add_shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
@@ -115,11 +126,11 @@ def add_shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
             continue
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    if entries:
-        # Inches that the longest entry takes at the legend's font size, with its handle.
-        widest = 0.6 + 0.075 * max(map(len, entries))
-        columns = min(len(entries), max(1, int(float(figure.get_size_inches()[0]) / widest)))
-        figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+    for columns in range(len(entries), 0, -1):
+        legend = figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= LEGEND_ROOM * figure.bbox.width:
+            break
+        legend.remove()
 
 
 def save_figure(figure: Figure, png: Path, svg: Path) -> None:
@@ -127,15 +138,5 @@ def save_figure(figure: Figure, png: Path, svg: Path) -> None:
 
     Call it inside :func:`house_style`, where the figure was drawn.
     """
-    write_atomically(
-        png,
-        lambda path: FigureCanvasAgg(figure).print_figure(
-            str(path), dpi=PNG_DPI, format="png", metadata={"Software": None}
-        ),
-    )
-    write_atomically(
-        svg,
-        lambda path: FigureCanvasSVG(figure).print_figure(
-            str(path), dpi=SVG_RASTER_DPI, format="svg", metadata={"Date": None}
-        ),
-    )
+    save_image(figure, png)
+    save_image(figure, svg)
