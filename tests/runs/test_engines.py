@@ -62,7 +62,7 @@ def scheduler():
     """The address of a Dask scheduler on loopback with two worker processes."""
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=50
+        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=":0", silence_logs=50
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -122,7 +122,7 @@ def test_dask_workers_with_several_threads_are_refused():
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, host="127.0.0.1", dashboard_address=None
+            n_workers=1, threads_per_worker=2, processes=False, host="127.0.0.1", dashboard_address=":0"
         ) as cluster,
         pytest.raises(InvalidInput, match="--nthreads 1"),
     ):
