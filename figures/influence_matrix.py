@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,16 @@ from collabtheory.report import style
 from collabtheory.report.binning import signed_root, signed_square
 from collabtheory.report.formats import share, without_unit
 from collabtheory.runs.folder import RunFolder
-from collabtheory.runs.portrait_files import GIVEN, MASKED, SETTINGS, contents, setting_pairs, settings, users
+from collabtheory.runs.portrait_files import (
+    GIVEN,
+    MASKED,
+    SETTINGS,
+    contents,
+    setting_pairs,
+    setting_title,
+    settings,
+    users,
+)
 from collabtheory.stats.correlation import Estimate, grouped_jackknife
 
 TITLE = "Who helps whom, and across which borders?"
@@ -25,10 +35,11 @@ CAPTION = (
     "the loss of user u (row), divided by the learning rate and by both gradient norms, so that -1 is the most that a "
     "small step could help. Blue, dark in print without colour: v helps u. Yellow, bright in print: v hurts u. The "
     "scale is a square root, so that small effects show. All settings have the same users in the same order: by the "
-    "communities planted in the data where there are any (lines between them), else so that users of like gradients "
-    "stand together. Above each matrix: the share of pairs that help, and how much of all help comes from far pairs, "
-    "those in which v is outside the half of the users that is nearest to u by items they do not share; brackets are "
-    "95 % intervals over users. The picture tells who would help at the end of training, not who did on the way there."
+    "communities planted in the data where there are any (lines between them); else so that users whose gradients are "
+    "alike under masked inputs stand together, which makes a band along the diagonal even out of chance. Above each "
+    "matrix: the share of pairs that help, and how much of all help comes from far pairs, those in which v is outside "
+    "the half of the users that is nearest to u by items they do not share; brackets are 95 % intervals over users. "
+    "The picture tells who would help at the end of training, not who did on the way. PIA: personalised item alignment."
 )
 ORDER = 2
 SIZE = (4.2, 4.9)
@@ -128,8 +139,7 @@ def draw(data: Panel, ax: Axes) -> None:
     norm = FuncNorm((signed_root, signed_square), vmin=-1.0, vmax=1.0)
     image = ax.imshow(data.influence, cmap=INFLUENCE, norm=norm, interpolation="nearest", rasterized=True)
     _draw_borders(data, ax, narrow=narrow)
-    name = SETTINGS[data.setting]
-    ax.set_title("\n".join((f"{name[0].upper()}{name[1:]}", *_title_numbers(data, narrow=narrow))), size=10.0)
+    ax.set_title("\n".join(_title_lines(data, narrow=narrow)), size=10.0)
     ax.set_xlabel("v, who steps" if narrow else f"user v, who takes the step ({n:,} users)", labelpad=2)
     ax.set_ylabel("u, whose loss changes" if narrow else f"user u, whose loss changes ({n:,} users)")
     ax.set_xticks([])
@@ -140,20 +150,21 @@ def draw(data: Panel, ax: Axes) -> None:
     _draw_bar(image, ax, narrow=narrow)
 
 
-def _title_numbers(data: Panel, *, narrow: bool) -> tuple[str, str]:
+def _title_lines(data: Panel, *, narrow: bool) -> tuple[str, str, str]:
     help_, far = _rounded(data.helping), _rounded(data.far_help)
     if np.isnan(data.far_help.value):
         far = "nobody helps"
     else:
         far += " of it far" if narrow else " of the help is far"
-    return f"{help_} help" if narrow else f"v helps u in {help_} of pairs", far
+    helps = f"{help_} help" if narrow else f"v helps u in {help_} of pairs"
+    return setting_title(data.setting, short=narrow), helps, far
 
 
 def _draw_borders(data: Panel, ax: Axes, *, narrow: bool) -> None:
     for border in data.blocks.borders:
         strong = border in data.blocks.theme_borders
         if strong or not narrow:
-            look = {"color": "white", "lw": 1.6 if strong else 0.6}
+            look: dict[str, Any] = {"color": "white", "lw": 1.6 if strong else 0.6}
             ax.axhline(border - 0.5, **look)
             ax.axvline(border - 0.5, **look)
 
@@ -166,7 +177,7 @@ def _draw_bar(image: AxesImage, ax: Axes, *, narrow: bool) -> None:
     bar = figure.colorbar(image, cax=place, orientation="horizontal", ticks=TICKS)  # type: ignore[union-attr]
     place.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS] if not narrow else ["-1", "", "0", "", "1"])
     place.minorticks_off()
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     words = "relative loss change" if narrow else "relative loss change of u"
     place.set_xlabel(f"helps ◂ {words} ▸ hurts" if not narrow else f"{words}\nhelps ◂ ▸ hurts", size=style.NOTE)
 
@@ -201,7 +212,7 @@ def _far(pairs: pd.DataFrame) -> np.ndarray:
     ordered = pairs.sort_values(["u", "input_distance", "v"], kind="stable")
     rank = ordered.groupby("u").cumcount().reindex(pairs.index) + 1
     others = pairs.groupby("u")["v"].transform("size")
-    return (rank > others // 2).to_numpy()
+    return np.asarray(rank > others // 2)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> float:

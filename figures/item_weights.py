@@ -70,8 +70,8 @@ def describe(data: ItemWeights) -> str:
     total = data.positive.sum() + data.negative.sum() + data.below
     return (
         f"{int(total):,} weights between {_items(data)} at l2 = {data.l2:g}: {share(data.share_negative)} are "
-        f"negative, with {share(data.mass_negative)} of the sum of sizes; the largest has size {number(float(data.edges[-1]))}; "
-        f"{data.below:,} are smaller than the axis."
+        f"negative, with {share(data.mass_negative)} of the sum of sizes; the largest has size "
+        f"{number(float(data.edges[-1]))}; {data.below:,} are smaller than the axis."
     )
 
 

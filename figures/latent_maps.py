@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,16 @@ from collabtheory.report.formats import number, share
 from collabtheory.report.map_marks import COHORT_LOOKS, draw_users
 from collabtheory.report.size_cohorts import SizeCohort, size_cohorts
 from collabtheory.runs.folder import RunFolder
-from collabtheory.runs.portrait_files import GIVEN, MASKED, SETTINGS, posteriors, setting_pairs, settings, users
+from collabtheory.runs.portrait_files import (
+    GIVEN,
+    MASKED,
+    SETTINGS,
+    posteriors,
+    setting_pairs,
+    setting_title,
+    settings,
+    users,
+)
 
 TITLE = "Where users lie, and how far the radii reach"
 CAPTION = (
@@ -121,10 +131,9 @@ def draw(data: Panel, ax: Axes) -> None:
     ax.set_ylim(-data.reach * (1.5 if narrow else 1.3), data.reach)
     ax.set_aspect("equal", adjustable="box")
     words = "\n".join(_radius_words(data))
-    look = {"size": style.NOTE, "color": "#00527f", "va": "bottom", "zorder": 8}
+    look: dict[str, Any] = {"size": style.NOTE, "color": "#00527f", "va": "bottom", "zorder": 8}
     ax.text(0.02, 0.012, words, transform=ax.transAxes, **look)
-    name = SETTINGS[data.setting]
-    ax.set_title(f"{name[0].upper()}{name[1:]}")
+    ax.set_title(setting_title(data.setting, short=narrow))
     first, second = (f"{100 * part:.0f} %" for part in data.explained)
     ax.set_xlabel(f"axis 1 (latent units), {first} of variance")
     ax.set_ylabel(f"axis 2 (latent units), {second} of variance")
@@ -163,16 +172,16 @@ def _draw_ellipses(panel: Panel, rows: np.ndarray, colour: str, ax: Axes) -> Non
     lengths, axes = np.linalg.eigh(matrices)
     across, up = (2 * np.sqrt(np.maximum(lengths[:, k], 0.0)) for k in (1, 0))
     angles = np.degrees(np.arctan2(axes[:, 1, 1], axes[:, 0, 1]))
-    look = {"facecolor": f"{colour}22", "edgecolor": f"{colour}88", "linewidth": 0.7}
+    look: dict[str, Any] = {"facecolor": f"{colour}22", "edgecolor": f"{colour}88", "linewidth": 0.7}
     places = {"offsets": panel.points[rows], "offset_transform": ax.transData}
-    ax.add_collection(EllipseCollection(across, up, angles, units="xy", zorder=1, **places, **look))  # type: ignore[arg-type]
+    ax.add_collection(EllipseCollection(across, up, angles, units="xy", zorder=1, **places, **look))
 
 
 def _draw_disc(disc: Disc, ax: Axes, ring: float) -> None:
     for radius, line in ((disc.certified, "-"), (disc.heuristic, "--")):
         if 0 < radius < np.inf:
-            look = {"fill": False, "edgecolor": style.SHARING, "ls": line, "lw": 1.6, "zorder": 6}
-            ax.add_patch(Circle((disc.x, disc.y), radius, **look))  # type: ignore[arg-type]
+            look: dict[str, Any] = {"fill": False, "edgecolor": style.SHARING, "ls": line, "lw": 1.6, "zorder": 6}
+            ax.add_patch(Circle((disc.x, disc.y), radius, **look))
     # A ring of its own size on the page marks the user, whatever its radii.
     ax.scatter([disc.x], [disc.y], s=ring, facecolor="none", edgecolor=style.BLACK, linewidth=1.3, zorder=7)
 

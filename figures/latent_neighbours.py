@@ -12,7 +12,7 @@ from collabtheory.report.formats import share, without_unit
 from collabtheory.report.map_marks import draw_users
 from collabtheory.report.size_cohorts import SizeCohort, size_cohorts
 from collabtheory.runs.folder import RunFolder
-from collabtheory.runs.portrait_files import SETTINGS, posteriors, settings, users
+from collabtheory.runs.portrait_files import SETTINGS, posteriors, setting_title, settings, users
 from collabtheory.stats.correlation import Estimate, grouped_jackknife
 
 TITLE = "Who is near whom: do cohorts keep to themselves?"
@@ -86,18 +86,18 @@ def draw(data: Panel, ax: Axes) -> None:
     """Draw one setting on ``ax``."""
     draw_users(ax, data.points, data.cohorts)
     ax.margins(0.06)
-    name = SETTINGS[data.setting]
-    ax.set_title("\n".join((f"{name[0].upper()}{name[1:]}", *_same_words(data, ax))), size=10.0)
+    narrow = style.panel_width(ax) < NARROW
+    ax.set_title("\n".join((setting_title(data.setting, short=narrow), *_same_words(data, narrow=narrow))), size=10.0)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[["top", "right"]].set_visible(True)
     ax.set_xlabel("t-SNE, no unit")
 
 
-def _same_words(panel: Panel, ax: Axes) -> tuple[str, ...]:
+def _same_words(panel: Panel, *, narrow: bool) -> tuple[str, ...]:
     if not np.isfinite(panel.same.value):
         return ("too few users for cohorts",)
-    if style.panel_width(ax) < NARROW:
+    if narrow:
         return (f"{_rounded(panel.same)}", f"near own ({100 * panel.by_chance:.0f} %)")
     return (f"{_rounded(panel.same)} of the nearest are of the own cohort ({100 * panel.by_chance:.0f} % by chance)",)
 

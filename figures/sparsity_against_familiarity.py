@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from collabtheory.report import style
 from collabtheory.report.trend import Trend, correlation_words, draw_trend, log_axis, make_trend
 from collabtheory.runs.folder import RunFolder
-from collabtheory.runs.portrait_files import ALIGNED, CLEAN, GIVEN, MASKED, SETTINGS, settings, users
+from collabtheory.runs.portrait_files import ALIGNED, CLEAN, GIVEN, MASKED, SETTINGS, setting_title, settings, users
 from collabtheory.stats.correlation import Estimate, grouped_jackknife, partial_spearman
 
 TITLE = "Are codes of unfamiliar users sparser?"
@@ -106,7 +106,7 @@ def draw(data: Panel, ax: Axes) -> None:
 
 
 def _title_lines(panel: Panel, *, narrow: bool) -> tuple[str, str, str]:
-    name = f"{SETTINGS[panel.setting][0].upper()}{SETTINGS[panel.setting][1:]}"
+    name = setting_title(panel.setting, short=narrow)
     plain, given = correlation_words(panel.trend.correlation), correlation_words(panel.given_other)
     if narrow:
         # The intervals stand in the description; here there is no room.

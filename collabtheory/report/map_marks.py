@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,6 +38,6 @@ def draw_users(ax: Axes, points: np.ndarray, cohorts: Sequence[SizeCohort], rest
         ax.scatter(x, y, s=7, color="#9aa5ad", linewidth=0, zorder=2, label=f"{rest} (n = {len(others):,})")
     for cohort, (colour, marker) in zip(cohorts, COHORT_LOOKS, strict=False):
         x, y = points[cohort.rows].T
-        look = {"s": size, "color": colour, "marker": marker, "edgecolor": style.INK, "linewidth": 0.6}
+        look: dict[str, Any] = {"s": size, "color": colour, "marker": marker, "edgecolor": style.INK, "linewidth": 0.6}
         ax.scatter(x, y, zorder=5, label=cohort.label, **look)
     ax.set_aspect("equal", adjustable="datalim")

@@ -11,6 +11,8 @@ from collabtheory.errors import InvalidInput
 PAPER_SIZES = (5.0, 50.0, 350.0)
 MOST_USERS = 24
 """Users of a cohort: more would hide each other on a map."""
+FEWEST_USERS = 6
+"""Users without which a cohort says nothing."""
 FARTHEST = 1.6
 """A cohort stands for a size only if its users have at most so many times more or fewer interactions than that."""
 
@@ -46,13 +48,13 @@ def size_cohorts(sizes: np.ndarray, most: int = MOST_USERS) -> tuple[SizeCohort,
     sizes
         ``(n,)`` interactions of each user, positive.
     most
-        Users of a cohort; at most a fifth of all, so that the cohorts stay apart.
+        The most users of a cohort.
 
     Returns
     -------
     tuple of SizeCohort
-        The users whose sizes are nearest to 5, 50 and 350 by ratio, as in the paper's figures, where the data has such
-        users (within a factor of 1.6, no user twice); else the shortest, the middle and the longest histories. One
+        The users whose sizes are nearest to 5, 50 and 350 by ratio, as in the paper's figures, and within a factor of
+        1.6; where one of the three has too few, the shortest, the middle and the longest histories instead. One
         cohort of everybody where there are fewer than five users or all sizes are equal, none without users.
 
     Raises
@@ -63,25 +65,20 @@ def size_cohorts(sizes: np.ndarray, most: int = MOST_USERS) -> tuple[SizeCohort,
     Examples
     --------
     >>> [cohort.label for cohort in size_cohorts(np.array([4, 5, 6, 48, 50, 52, 300, 350, 400, 900]))]
-    ['5 to 6 interactions (n = 2)', '50 to 52 interactions (n = 2)', '350 to 400 interactions (n = 2)']
+    ['4 to 6 interactions (n = 3)', '48 to 52 interactions (n = 3)', '300 to 400 interactions (n = 3)']
     >>> [cohort.label for cohort in size_cohorts(np.arange(20, 30))]
     ['20 to 21 interactions (n = 2)', '24 to 25 interactions (n = 2)', '28 to 29 interactions (n = 2)']
     """
     sizes = np.asarray(sizes)
     if (sizes <= 0).any():
         raise InvalidInput("sizes must be positive; a user without interactions is in no cohort")
-    n_each = min(most, len(sizes) // 5)
     if not len(sizes):
         return ()
-    if n_each < 1 or sizes.min() == sizes.max():
+    if len(sizes) < 5 or sizes.min() == sizes.max():
         return (_cohort(sizes, np.arange(len(sizes))[:most]),)
-    near = [_nearest(sizes, target, n_each) for target in PAPER_SIZES]
-    apart = len(np.unique(np.concatenate(near))) == 3 * n_each
-    reached = all(
-        np.abs(np.log(sizes[rows] / target)).max() <= np.log(FARTHEST)
-        for rows, target in zip(near, PAPER_SIZES, strict=True)
-    )
-    if not (apart and reached):
+    near = [_nearest(sizes, target, most) for target in PAPER_SIZES]
+    if min(map(len, near)) < min(FEWEST_USERS, len(sizes) // 5):
+        n_each = min(most, len(sizes) // 5)
         order = np.argsort(sizes, kind="stable")
         middle = (len(order) - n_each) // 2
         near = [order[:n_each], order[middle : middle + n_each], order[len(order) - n_each :]]
@@ -91,7 +88,8 @@ def size_cohorts(sizes: np.ndarray, most: int = MOST_USERS) -> tuple[SizeCohort,
 def _nearest(sizes: np.ndarray, target: float, n: int) -> np.ndarray:
     # Rounded, so that equal ratios are ties, which go to the longer history and then to the smaller position.
     ratio = np.round(np.abs(np.log(sizes / target)), 12)
-    return np.lexsort((np.arange(len(sizes)), -sizes, ratio))[:n]
+    order = np.lexsort((np.arange(len(sizes)), -sizes, ratio))
+    return np.asarray(order[ratio[order] <= np.log(FARTHEST)][:n])
 
 
 def _cohort(sizes: np.ndarray, rows: np.ndarray) -> SizeCohort:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from collabtheory.stats.correlation import Estimate, grouped_jackknife, spearman
 
 MOST_BINS, FEWEST_USERS = 9, 8
 NARROW = 3.6
-"""Inches of a panel below which an axis has few marks."""
+"""Inches of a panel below which an axis has few ticks, and marks are small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,9 @@ def make_trend(x: np.ndarray, y: np.ndarray) -> Trend:
 def draw_trend(ax: Axes, trend: Trend, colour: str, marker: str = "o") -> None:
     """Draw every user, and the median and the middle half of the users with about the same ``x``."""
     many = len(trend.x) > 1000
-    look = {"color": colour, "marker": marker, "alpha": 0.55, "linewidth": 0}
-    ax.scatter(trend.x, trend.y, s=7 if many else 13, zorder=2, rasterized=many, **look)
+    size = 7 if many or style.panel_width(ax) < NARROW else 13
+    look: dict[str, Any] = {"color": colour, "marker": marker, "alpha": 0.55, "linewidth": 0}
+    ax.scatter(trend.x, trend.y, s=size, zorder=2, rasterized=many, **look)
     low, middle, high = trend.quartiles
     ax.fill_between(trend.centres, low, high, color=style.INK, alpha=0.16, lw=0, zorder=3, label="middle half of users")
     outline = [withStroke(linewidth=4, foreground="white")]

@@ -49,6 +49,18 @@ class Posteriors:
     explained: np.ndarray
 
 
+def setting_title(setting: str, *, short: bool = False) -> str:
+    """Return what a setting is called at the head of a panel.
+
+    Examples
+    --------
+    >>> setting_title("pia"), setting_title("pia", short=True)
+    ('Masked inputs + PIA', 'Masked + PIA')
+    """
+    name = SETTINGS[setting].replace(" inputs", "") if short else SETTINGS[setting]
+    return f"{name[0].upper()}{name[1:]}"
+
+
 def settings(run: RunFolder) -> tuple[str, ...]:
     """Return the settings that the run portrays: clean, masked, pia in that order, or ``given`` alone.
 
