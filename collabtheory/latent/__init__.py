@@ -16,6 +16,7 @@ from collabtheory.latent.gradient_jacobian import directional_slopes, local_grad
 from collabtheory.latent.kl_decomposition import KLDecomposition, MonteCarlo, decompose_kl, kl_per_unit
 from collabtheory.latent.lipschitz import LipschitzBracket
 from collabtheory.latent.neighbours import Neighbours, nearest
+from collabtheory.latent.network_lipschitz import network_lipschitz
 from collabtheory.latent.overlap_integrals import CompromiseGap, compromise_gap, compromise_gap_by_quadrature
 from collabtheory.latent.pair_contraction import Contraction, contraction
 from collabtheory.latent.posterior_collapse import Collapse, collapse
@@ -58,6 +59,7 @@ __all__ = [
     "local_gradient_lipschitz",
     "log_affinity",
     "nearest",
+    "network_lipschitz",
     "pairwise_w2",
     "pointwise_gap",
     "posterior_mass_outside",

@@ -54,11 +54,11 @@ def spectral_norm_bound(matrix: Tensor) -> float:
     length, side = tall.shape
     gram = tall.T @ tall
     # |fl(B'B) - B'B| <= gamma |B|'|B|, whose Frobenius norm is at most gamma ||B||_F^2 = gamma tr B'B.
-    trace = _sum_upward(gram.diagonal()) / (1 - _gamma(length)) + side * length * SMALLEST
-    rounding = _gamma(length) * trace + side * length * SMALLEST
+    trace = _sum_upward(gram.diagonal()) / (1 - gamma(length)) + side * length * SMALLEST
+    rounding = gamma(length) * trace + side * length * SMALLEST
     largest = min(_largest_eigenvalue(gram), trace)
     # Entries that underflowed when scaled are off by half the smallest float each.
-    return _unscaled(_root_upward(largest + rounding) + _upward(side * length * SMALLEST), exponent)
+    return _unscaled(_root_upward(largest + rounding) + upward(side * length * SMALLEST), exponent)
 
 
 def column_norm_bound(matrix: Tensor) -> float:
@@ -73,25 +73,49 @@ def column_norm_bound(matrix: Tensor) -> float:
     if scaled is None:
         return math.inf if exponent else 0.0
     length = scaled.shape[0]
-    square = Fraction(float((scaled * scaled).sum(0).max())) / (1 - _gamma(length)) + length * SMALLEST
-    return _unscaled(_root_upward(square) + _upward(length * SMALLEST), exponent)
+    square = Fraction(float((scaled * scaled).sum(0).max())) / (1 - gamma(length)) + length * SMALLEST
+    return _unscaled(_root_upward(square) + upward(length * SMALLEST), exponent)
+
+
+def frobenius_norm_bound(matrix: Tensor) -> float:
+    """Return an upper bound of the Frobenius norm, valid in spite of rounding; infinite where an entry is not finite.
+
+    Examples
+    --------
+    >>> frobenius_norm_bound(torch.tensor([[3.0, 0.0], [0.0, 4.0]])) >= 5.0
+    True
+    """
+    scaled, exponent = _scaled(matrix)
+    if scaled is None:
+        return math.inf if exponent else 0.0
+    square = _sum_upward((scaled * scaled).sum(0)) / (1 - gamma(len(scaled))) + scaled.numel() * SMALLEST
+    return _unscaled(_root_upward(square) + upward(scaled.numel() * SMALLEST), exponent)
+
+
+def least_eigenvalue_after_cholesky(matrix: Tensor) -> Fraction | None:
+    """Return a lower bound, at most 0, of the eigenvalues of the symmetric matrix that the lower triangle is.
+
+    None where its Cholesky decomposition in float64 breaks down: the smallest eigenvalue may then be anything.
+    """
+    if torch.linalg.cholesky_ex(matrix).info:
+        return None
+    side = len(matrix)
+    # Underflow inside the decomposition moves an entry by as many smallest floats as the matrix has rows.
+    share = gamma(side + 1)
+    return -(share / (1 - share) * _sum_upward(matrix.diagonal()) + side * (side + 1) * SMALLEST)
 
 
 def _largest_eigenvalue(gram: Tensor) -> Fraction:
     """Bound the largest eigenvalue of the symmetric matrix that the lower triangle is."""
-    side = len(gram)
     guess = float(torch.linalg.eigvalsh(gram)[-1])
     for room in ROOM:
         level = guess * (1 + room)
         rest = -gram
         rest.diagonal().add_(level)
-        if not torch.linalg.cholesky_ex(rest).info:
-            diagonal = rest.diagonal()
-            gamma = _gamma(side + 1)
-            # Forming level - g_ii rounds once; underflow inside the decomposition moves an entry by k smallest floats.
-            rounded = Fraction(float(diagonal.abs().max())) * Fraction(1, 2**53)
-            shift = gamma / (1 - gamma) * _sum_upward(diagonal) + side * (side + 1) * SMALLEST
-            return Fraction(level) + rounded + shift
+        least = least_eigenvalue_after_cholesky(rest)
+        if least is not None:
+            # Forming level - g_ii rounds once.
+            return Fraction(level) + Fraction(float(rest.diagonal().abs().max())) * Fraction(1, 2**53) - least
     return _sum_upward(gram.diagonal())
 
 
@@ -122,7 +146,8 @@ def _unscaled(bound: float, exponent: int) -> float:
         return math.inf
 
 
-def _gamma(n: int) -> Fraction:
+def gamma(n: int) -> Fraction:
+    """Return the relative rounding error of an inner product of length ``n``."""
     return Fraction(n, 2**53 - n)
 
 
@@ -132,9 +157,10 @@ def _sum_upward(values: Tensor) -> Fraction:
 
 
 def _root_upward(square: Fraction) -> float:
-    return math.nextafter(math.sqrt(_upward(square)), math.inf)
+    return math.nextafter(math.sqrt(upward(square)), math.inf)
 
 
-def _upward(value: Fraction) -> float:
+def upward(value: Fraction) -> float:
+    """Return the smallest float that is not below a fraction, or the next one."""
     nearest = float(value)
     return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
