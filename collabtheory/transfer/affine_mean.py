@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from collabtheory.errors import PremiseNotMet
-from collabtheory.models.likelihoods import Likelihood
+from collabtheory.models.likelihoods import Likelihood, Multinomial
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class AffineMean:
         """Return the derivative of each part along ``direction`` (the Hessian of ``A`` times it), each ``(..., I)``."""
         return self._parts(lambda n: self.likelihood.mean_along(logits, direction, n), logits)
 
+    def weigh_in_place(self, logits: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        """Overwrite ``logits`` ``(R, I)`` by ``sum_k factor_k m_k``, factors ``(R,)``, and return it."""
+        if type(self.likelihood) is Multinomial:
+            # In place: large temporaries cost more in page faults than in arithmetic.
+            grown = logits.sub_(logits.amax(-1, keepdim=True)).exp_()
+            return grown.mul_(factors[0][:, None] / grown.sum(-1, keepdim=True))
+        return logits.copy_(sum_of_parts(self.evaluate(logits), tuple(factor[:, None] for factor in factors)))
+
     def _parts(self, of_size: Callable[[Tensor], Tensor], logits: Tensor) -> tuple[Tensor, ...]:
         n = logits.new_zeros(logits.shape[:-1])
         if self.parts == (0,):
@@ -46,6 +54,14 @@ class AffineMean:
             return (of_size(n + 1),)
         constant = of_size(n)
         return (constant, of_size(n + 1) - constant)
+
+
+def sum_of_parts(means: tuple[Tensor, ...], factors: tuple[Tensor, ...]) -> Tensor:
+    """Return ``sum_k factor_k m_k``."""
+    total = means[0] * factors[0]
+    for part, factor in zip(means[1:], factors[1:], strict=True):
+        total = total + part * factor
+    return total
 
 
 def affine_mean(likelihood: Likelihood) -> AffineMean:

@@ -21,6 +21,12 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise InvalidInput(f"{name} must be one of {', '.join(map(repr, allowed))}; it is {value!r}")
 
 
+def all_finite(values: Tensor) -> bool:
+    """Tell whether no entry is NaN or infinite."""
+    # One pass without temporaries; only where the sum itself overflowed are the entries looked at.
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
+
+
 def read_rates(learning_rate: Any) -> list[float]:
     """Return finite nonnegative learning rates: one, or those of a 1-D sequence."""
     try:
@@ -39,7 +45,7 @@ def read_rates(learning_rate: Any) -> list[float]:
 def refuse_overflow(changes: Tensor, rates: list[float]) -> None:
     """Refuse loss changes that left the finite numbers, naming the learning rate; ``changes`` is ``(rates, ...)``."""
     for rate, change in zip(rates, changes, strict=True):
-        if not torch.isfinite(change).all():
+        if not all_finite(change):
             raise NumericalFailure(
                 f"the loss after a step of learning rate {rate} is not finite; take a smaller learning rate"
             )

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp, vmap
 
 from collabtheory.errors import InvalidInput, PremiseNotMet
-from collabtheory.transfer.affine_mean import AffineMean
+from collabtheory.transfer.affine_mean import AffineMean, sum_of_parts
 from collabtheory.transfer.contents import Contents
-from collabtheory.transfer.sensitivities import sum_of_parts
 
 Theta = dict[str, Tensor]
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.func import grad, jvp, vjp
 
+from collabtheory.transfer.affine_mean import sum_of_parts
 from collabtheory.transfer.automatic import AutomaticDecoder, Theta, flat, mapped, push, unflat, user_gradients
 from collabtheory.transfer.gaps import equal_users
-from collabtheory.transfer.sensitivities import BLOCK_ROWS, sum_of_parts
+from collabtheory.transfer.sensitivities import BLOCK_ROWS
 
 
 def automatic_gram(left: AutomaticDecoder, right: AutomaticDecoder) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from collabtheory.errors import InvalidInput
+from collabtheory.transfer.arguments import all_finite
 
 Matrix = np.ndarray | Tensor
 
@@ -34,9 +35,8 @@ def read_codes(codes: Any, dtype: torch.dtype = torch.float64) -> Tensor:
         raise InvalidInput(
             f"codes need at least one user, one sample and one dimension; their shape is {tuple(tensor.shape)}"
         )
-    finite = torch.isfinite(tensor)
-    if not finite.all():
-        user, sample, dimension = (int(i) for i in torch.nonzero(~finite)[0])
+    if not all_finite(tensor):
+        user, sample, dimension = (int(i) for i in torch.nonzero(~torch.isfinite(tensor))[0])
         value = float(tensor[user, sample, dimension])
         raise InvalidInput(f"codes must be finite; codes[{user}, {sample}, {dimension}] is {value}")
     return tensor

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from collabtheory.errors import InvalidInput, PremiseNotMet
 from collabtheory.models.layers import DenseLayer, linear_chain
+from collabtheory.transfer.arguments import all_finite
 
 PATHS = ("auto", "outer_product", "torch_func")
 
@@ -102,7 +103,7 @@ def _private_copy(decoder: nn.Module, dtype: torch.dtype) -> nn.Module:
     if not parameters:
         raise InvalidInput("decoder has no parameter, so there is no gradient to transfer")
     for name, value in parameters:
-        if not torch.isfinite(value).all():
+        if not all_finite(value):
             raise InvalidInput(f"decoder parameter {name} has an entry that is not finite")
     return module
 

@@ -9,28 +9,12 @@ the two sets are the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from collabtheory.transfer.sensitivities import Sensitivities, bias_term
-
-
-@dataclass(frozen=True, eq=False)
-class SampledGram:
-    """Gram matrix from same-sample products only, with what sampling noise is left in it.
-
-    Parameters
-    ----------
-    mean
-        ``(N, N)``: mean over ``s`` of ``<g_us, g_vs>``.
-    standard_error
-        ``(N, N)``: its standard error over the ``S`` samples; NaN for ``S = 1``.
-    """
-
-    mean: Tensor
-    standard_error: Tensor
+from collabtheory.transfer.sensitivities import BLOCK_ROWS, Sensitivities, bias_term, user_blocks
 
 
 @torch.no_grad()
@@ -38,36 +22,81 @@ def pooled_gram(left: Sensitivities, right: Sensitivities) -> Tensor:
     """Return ``<g_u, g_v>`` over all pairs of samples, ``(N_left, N_right)``; the same object twice is symmetric."""
     symmetric = left is right
     result = torch.empty(left.n_users, right.n_users, dtype=left.dtype)
-    for rows in left.blocks():
-        row_tops = left.top(rows).flatten(0, 1)
+    blocks = _BlockProducts(left, right)
+    for panel in panels(left):
+        panel_tops = left.top(panel)
         for columns in right.blocks():
-            if symmetric and columns.start < rows.start:
+            if symmetric and columns.start < panel.start:
                 continue
-            column_tops = row_tops if symmetric and columns == rows else right.top(columns).flatten(0, 1)
-            pooled = _block(left, right, rows, columns, (row_tops, column_tops))
-            result[rows, columns] = pooled
-            if symmetric and columns.start > rows.start:
-                result[columns, rows] = pooled.T
+            inside = symmetric and columns.stop <= panel.stop
+            tops = panel_tops[relative(columns, panel)] if inside else right.top(columns)
+            for rows in blocks_of(panel, left):
+                if symmetric and columns.start < rows.start:
+                    break
+                pooled = blocks.pooled(rows, columns, panel_tops[relative(rows, panel)], tops)
+                result[rows, columns] = pooled
+                if symmetric and columns.start > rows.start:
+                    result[columns, rows] = pooled.T
     return result
 
 
-def _block(
-    left: Sensitivities, right: Sensitivities, rows: slice, columns: slice, tops: tuple[Tensor, Tensor]
-) -> Tensor:
-    total = torch.mm(tops[0], tops[1].T)
-    total *= _input_kernel(left, right, rows, columns, len(left.layers) - 1)
-    for position in range(len(left.layers) - 1):
-        deltas = left.of(left.deltas[position], rows).flatten(0, 1)
-        others = right.of(right.deltas[position], columns).flatten(0, 1)
-        total.addcmul_(torch.mm(deltas, others.T), _input_kernel(left, right, rows, columns, position))
-    shape = (rows.stop - rows.start, left.n_samples, columns.stop - columns.start, right.n_samples)
-    return total.view(shape).sum(3).sum(1) / (left.n_samples * right.n_samples)
+def panels(state: Sensitivities) -> Iterator[slice]:
+    """Yield slices of users whose output sensitivities are held at once: all, if they were kept.
+
+    Where they are computed again, it is once for each panel, so panels are as large as the memory allows.
+    """
+    if state.kept_top is not None:
+        yield slice(0, state.n_users)
+        return
+    step = max(1, BLOCK_ROWS // state.n_samples)
+    user_bytes = state.n_samples * state.contents.n_items * state.dtype.itemsize
+    n_blocks = max(1, state.memory_bytes // (user_bytes * step))
+    yield from (slice(s, min(s + n_blocks * step, state.n_users)) for s in range(0, state.n_users, n_blocks * step))
 
 
-def _input_kernel(left: Sensitivities, right: Sensitivities, rows: slice, columns: slice, layer: int) -> Tensor:
-    kernel = left.of(left.inputs[layer], rows).flatten(0, 1) @ right.of(right.inputs[layer], columns).flatten(0, 1).T
-    bias = bias_term(left.layers[layer])
-    return kernel.add_(bias) if bias else kernel
+def blocks_of(panel: slice, state: Sensitivities) -> Iterator[slice]:
+    """Yield the blocks of a panel, in users of ``state``."""
+    for block in user_blocks(panel.stop - panel.start, state.n_samples):
+        yield slice(block.start + panel.start, block.stop + panel.start)
+
+
+def relative(users: slice, panel: slice) -> slice:
+    """Return ``users`` counted from the start of the panel."""
+    return slice(users.start - panel.start, users.stop - panel.start)
+
+
+class _BlockProducts:
+    """Products of one block of rows with one of columns, in three buffers that stay in the cache."""
+
+    def __init__(self, left: Sensitivities, right: Sensitivities) -> None:
+        self.left, self.right = left, right
+        shape = (max(BLOCK_ROWS, left.n_samples), max(BLOCK_ROWS, right.n_samples))
+        self.total, self.delta_products, self.input_products = (torch.empty(shape, dtype=left.dtype) for _ in range(3))
+
+    def pooled(self, rows: slice, columns: slice, row_tops: Tensor, column_tops: Tensor) -> Tensor:
+        """Return the mean over all pairs of samples, ``(rows, columns)``; tops are ``(B, S, I)``."""
+        left, right = self.left, self.right
+        last = len(left.layers) - 1
+        total = _into(self.total, row_tops, column_tops)
+        total *= self._input_kernel(rows, columns, last)
+        for position in range(last):
+            deltas, others = left.of(left.deltas[position], rows), right.of(right.deltas[position], columns)
+            product = _into(self.delta_products, deltas, others)
+            total.addcmul_(product, self._input_kernel(rows, columns, position))
+        shape = (rows.stop - rows.start, left.n_samples, columns.stop - columns.start, right.n_samples)
+        return total.reshape(shape).sum(3).sum(1) / (left.n_samples * right.n_samples)
+
+    def _input_kernel(self, rows: slice, columns: slice, layer: int) -> Tensor:
+        inputs = self.left.of(self.left.inputs[layer], rows)
+        kernel = _into(self.input_products, inputs, self.right.of(self.right.inputs[layer], columns))
+        bias = bias_term(self.left.layers[layer])
+        return kernel.add_(bias) if bias else kernel
+
+
+def _into(buffer: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return all inner products of two ``(B, S, width)``, ``(B S, B' S')``, written into ``buffer``."""
+    left, right = rows.flatten(0, 1), columns.flatten(0, 1)
+    return torch.mm(left, right.T, out=buffer[: len(left), : len(right)])
 
 
 @torch.no_grad()
@@ -81,40 +110,6 @@ def sample_products(state: Sensitivities) -> Tensor:
             total.addcmul_(deltas @ deltas.transpose(1, 2), state.input_products(position, users))
         result[users] = total
     return result
-
-
-@torch.no_grad()
-def same_sample_gram(state: Sensitivities) -> SampledGram:
-    """Pair sample ``s`` of ``u`` with sample ``s`` of ``v`` only: an incomplete U-statistic of ``S`` products.
-
-    Unbiased for ``u != v`` only if the noise is independent across users.
-    """
-    mean = torch.zeros(state.n_users, state.n_users, dtype=state.dtype)
-    squares = torch.zeros_like(mean)
-    for s in range(state.n_samples):
-        change = _one_sample_gram(state, s) - mean
-        # Welford's update: the textbook difference of moments cancels where the samples agree.
-        mean += change / (s + 1)
-        squares.addcmul_(change, change, value=s / (s + 1))
-    if state.n_samples == 1:
-        return SampledGram(mean, torch.full_like(mean, torch.nan))
-    return SampledGram(mean, torch.sqrt(squares / (state.n_samples - 1) / state.n_samples))
-
-
-def _one_sample_gram(state: Sensitivities, s: int) -> Tensor:
-    total = torch.zeros(state.n_users, state.n_users, dtype=state.dtype)
-    everyone = slice(None)
-    for position, layer in enumerate(state.layers):
-        inputs = state.of(state.inputs[position], everyone)[:, s]
-        deltas = _column_of_deltas(state, position, s)
-        total.addcmul_(deltas @ deltas.T, inputs @ inputs.T + bias_term(layer))
-    return total
-
-
-def _column_of_deltas(state: Sensitivities, layer: int, s: int) -> Tensor:
-    if layer < len(state.layers) - 1 or state.kept_top is not None:
-        return state.layer_deltas(layer, slice(None))[:, s]
-    return torch.cat([state.top(users)[:, s] for users in state.blocks()])
 
 
 def diagonal_of(products: Tensor, kind: str) -> Tensor:

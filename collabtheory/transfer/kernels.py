@@ -14,12 +14,13 @@ from collabtheory.errors import InvalidInput, NumericalFailure
 from collabtheory.models.likelihoods import Likelihood, get_likelihood
 from collabtheory.transfer import automatic_kernels, gram
 from collabtheory.transfer.affine_mean import affine_mean
-from collabtheory.transfer.arguments import Rates, one_of, read_rates, read_rows, refuse_overflow
+from collabtheory.transfer.arguments import Rates, all_finite, one_of, read_rates, read_rows, refuse_overflow
 from collabtheory.transfer.automatic import AutomaticDecoder, check_output
 from collabtheory.transfer.codes import Matrix, read_codes
 from collabtheory.transfer.contents import read_contents
 from collabtheory.transfer.decoders import FrozenDecoder, freeze
 from collabtheory.transfer.gaps import gradient_gaps
+from collabtheory.transfer.independent_pairing import SampledGram, same_sample_gram
 from collabtheory.transfer.loss_change import loss_changes, pair_loss_changes
 from collabtheory.transfer.mismatch import mismatches
 from collabtheory.transfer.sensitivities import Sensitivities, sensitivities
@@ -243,11 +244,11 @@ class TransferKernels:
         return gram.sample_products(self.sensitivities)
 
     @cached_property
-    def _same_sample(self) -> gram.SampledGram:
+    def _same_sample(self) -> SampledGram:
         if self.path == "torch_func":
             products = self._off(automatic_kernels.automatic_same_sample, self._automatic)
-            return gram.SampledGram(products.mean(2), products.std(2) / math.sqrt(self.n_samples))
-        return gram.same_sample_gram(self.sensitivities)
+            return SampledGram(products.mean(2), products.std(2) / math.sqrt(self.n_samples))
+        return same_sample_gram(self.sensitivities)
 
     def _automatic_changes(self, rates: list[float], users: Tensor, source: int) -> Tensor:
         return self._off(automatic_kernels.automatic_loss_changes, self._automatic, rates, users, source)
@@ -259,7 +260,7 @@ class TransferKernels:
         return result.detach()
 
     def _give(self, result: Tensor) -> Matrix:
-        if not torch.isfinite(result).all():
+        if not all_finite(result):
             raise NumericalFailure("a gradient is not finite: the likelihood overflows at the decoder's logits")
         return result if self._gives_torch else result.numpy()
 

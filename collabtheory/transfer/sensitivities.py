@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from scipy import sparse
 from torch import Tensor
 
 from collabtheory.models.layers import DenseLayer
-from collabtheory.transfer.affine_mean import AffineMean
+from collabtheory.transfer.affine_mean import AffineMean, sum_of_parts
+from collabtheory.transfer.buffers import aligned_empty
 from collabtheory.transfer.contents import Contents
 
 Users = slice | Tensor
@@ -45,14 +47,12 @@ class Sensitivities:
         ``a_l = W_l h_l + b_l`` of each layer but the last, ``(M, b_l)``.
     deltas
         Sensitivity ``dl / da_l`` of each layer but the last, ``(M, b_l)``.
-    pulled_means
-        ``m_k W_L`` for each part of the mean, ``(M, a_L)``; empty for a single layer.
-    pulled_contents
-        ``w x W_L``, ``(N, a_L)``: with ``pulled_means``, the sensitivity of ANY user's content at any code.
     coefficients
         Factor of each part of the mean, ``(N,)``.
     weighted
         ``w x``, ``(N, I)`` CSR.
+    memory_bytes
+        What a block of output sensitivities may take.
     kept_top
         Output sensitivities ``(M, I)``, or None where they are too large to keep and are computed again.
     """
@@ -64,10 +64,9 @@ class Sensitivities:
     inputs: tuple[Tensor, ...]
     pre_activations: tuple[Tensor, ...]
     deltas: tuple[Tensor, ...]
-    pulled_means: tuple[Tensor, ...]
-    pulled_contents: Tensor
     coefficients: tuple[Tensor, ...]
     weighted: sparse.csr_array
+    memory_bytes: int
     kept_top: Tensor | None
 
     @property
@@ -96,15 +95,48 @@ class Sensitivities:
         """Return the output sensitivities ``w (mean - x)`` of ``users``, ``(B, S, I)``."""
         if self.kept_top is not None:
             return self.of(self.kept_top, users)
-        return self.top_from(self.mean.evaluate(self.logits(users)), users)
+        inputs = self.of(self.inputs[-1], users)
+        out = aligned_empty(inputs.shape[0] * self.n_samples, self.contents.n_items, self.dtype)
+        return self.top_into(inputs.flatten(0, 1), users, out).view(len(inputs), self.n_samples, -1)
 
-    def top_from(self, means: tuple[Tensor, ...], users: Users) -> Tensor:
-        """Return the same from the parts of the mean, ``(B, S, I)`` each, at the codes of ``users``."""
-        top = sum_of_parts(means, tuple(c[users][:, None, None] for c in self.coefficients))
-        entries = self.weighted[_as_index(users)].tocoo()
+    def top_of_sample(self, sample: int) -> Tensor:
+        """Return the output sensitivities of every user at one sample, contiguous rows, ``(N, I)``."""
+        everyone = slice(None)
+        if self.kept_top is not None:
+            return self.of(self.kept_top, everyone)[:, sample].contiguous()
+        inputs = self.of(self.inputs[-1], everyone)[:, sample]
+        return self.top_into(inputs, everyone, aligned_empty(self.n_users, self.contents.n_items, self.dtype))
+
+    def top_into(self, inputs: Tensor, users: Users, out: Tensor) -> Tensor:
+        """Write ``w (mean - x)`` at last-layer ``inputs`` ``(B R, a_L)``, R rows a user, into ``out`` ``(B R, I)``."""
+        last = self.layers[-1]
+        torch.mm(inputs, last.weight.T, out=out)
+        if last.bias is not None:
+            out += last.bias
+        content = self.weighted[_as_index(users)]
+        n_users = content.shape[0]
+        repeats = len(inputs) // max(n_users, 1)
+        self.mean.weigh_in_place(out, tuple(c[users].repeat_interleave(repeats) for c in self.coefficients))
+        rows = np.repeat(np.arange(n_users), np.diff(content.indptr))
         # The indices are unique, so a plain fancy subtraction is right; x is never dense.
-        top.numpy()[entries.row, :, entries.col] -= entries.data[:, None]
-        return top
+        out.view(n_users, repeats, -1).numpy()[rows, :, content.indices] -= content.data[:, None]
+        return out
+
+    @cached_property
+    def pulled_means(self) -> tuple[Tensor, ...]:
+        """``m_k W_L`` for each part of the mean, ``(M, a_L)``."""
+        last = self.layers[-1]
+        rows = self.n_users * self.n_samples
+        pulled = tuple(torch.empty(rows, last.n_inputs, dtype=self.dtype) for _ in self.mean.parts)
+        for users in self.blocks():
+            for result, part in zip(pulled, self.mean.evaluate(self.logits(users)), strict=True):
+                self.of(result, users).copy_(part @ last.weight)
+        return pulled
+
+    @cached_property
+    def pulled_contents(self) -> Tensor:
+        """``w x W_L``, ``(N, a_L)``: with ``pulled_means``, the sensitivity of ANY user's content at any code."""
+        return self.weighted_product(self.layers[-1].weight)
 
     def top_pulled_back(self, users: Users) -> Tensor:
         """Return ``W_L' delta_L`` of ``users``, ``(B, S, a_L)``."""
@@ -144,16 +176,12 @@ def sensitivities(
     Returns
     -------
     Sensitivities
-        About ``N S (2 sum a_l + 3 sum b_l)`` numbers, and ``N S I`` more if kept.
+        About ``N S (sum a_l + 2 sum b_l)`` numbers, and ``N S I`` more if kept.
     """
     n_users, n_samples, _ = codes.shape
-    dtype = codes.dtype
     inputs, pre_activations = _forward(layers, codes.reshape(n_users * n_samples, -1))
-    last = layers[-1]
     rows = n_users * n_samples
-    deep = len(layers) > 1
     keep = rows * contents.n_items * codes.element_size() <= memory_bytes
-    weighted = contents.weighted(dtype)
     weights = (contents.weights, contents.mean_weights)
     state = Sensitivities(
         layers=layers,
@@ -163,16 +191,13 @@ def sensitivities(
         inputs=inputs,
         pre_activations=pre_activations,
         deltas=(),
-        pulled_means=tuple(torch.empty(rows, last.n_inputs, dtype=dtype) for _ in mean.parts) if deep else (),
-        pulled_contents=torch.from_numpy(weighted @ last.weight.numpy()),
-        coefficients=tuple(torch.from_numpy(weights[part]).to(dtype) for part in mean.parts),
-        weighted=weighted,
+        coefficients=tuple(torch.from_numpy(weights[part]).to(codes.dtype) for part in mean.parts),
+        weighted=contents.weighted(codes.dtype),
+        memory_bytes=memory_bytes,
         kept_top=None,
     )
-    kept = torch.empty(rows, contents.n_items, dtype=dtype) if keep else None
-    if deep or keep:
-        _fill(state, kept)
-    return _with_backward_pass(state, kept)
+    kept = aligned_empty(rows, contents.n_items, codes.dtype) if keep else None
+    return replace(state, deltas=_backward(state, kept), kept_top=kept)
 
 
 def _forward(layers: tuple[DenseLayer, ...], codes: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -183,41 +208,38 @@ def _forward(layers: tuple[DenseLayer, ...], codes: Tensor) -> tuple[tuple[Tenso
     return tuple(inputs), tuple(pre_activations)
 
 
-def _fill(state: Sensitivities, kept: Tensor | None) -> None:
-    weight = state.layers[-1].weight
-    for users in state.blocks():
-        means = state.mean.evaluate(state.logits(users))
-        for pulled, part in zip(state.pulled_means, means, strict=False):
-            state.of(pulled, users).copy_(part @ weight)
-        if kept is not None:
-            state.of(kept, users).copy_(state.top_from(means, users))
-
-
-def _with_backward_pass(state: Sensitivities, kept: Tensor | None) -> Sensitivities:
+def _backward(state: Sensitivities, kept: Tensor | None) -> tuple[Tensor, ...]:
+    """Return the sensitivities of all layers but the last, and fill ``kept`` with those of the last."""
+    if len(state.layers) == 1 and kept is None:
+        return ()
+    pulled = _pull_back_top(state, kept)
     deltas: list[Tensor] = []
-    if len(state.layers) > 1:
-        pulled = state.top_pulled_back(slice(None)).flatten(0, 1)
-        for position in range(len(state.layers) - 2, -1, -1):
-            slope = state.layers[position].activation.derivative(state.pre_activations[position])
-            deltas.append(pulled * slope)
-            if position:
-                pulled = deltas[-1] @ state.layers[position].weight
-    return replace(state, deltas=tuple(reversed(deltas)), kept_top=kept)
+    for position in range(len(state.layers) - 2, -1, -1):
+        slope = state.layers[position].activation.derivative(state.pre_activations[position])
+        deltas.append(pulled.mul_(slope))
+        if position:
+            pulled = deltas[-1] @ state.layers[position].weight
+    return tuple(reversed(deltas))
+
+
+def _pull_back_top(state: Sensitivities, kept: Tensor | None) -> Tensor:
+    weight, inputs = state.layers[-1].weight, state.inputs[-1]
+    pulled = torch.empty_like(inputs)
+    blocks = [(users, slice(users.start * state.n_samples, users.stop * state.n_samples)) for users in state.blocks()]
+    target = aligned_empty(blocks[0][1].stop, state.contents.n_items, state.dtype) if kept is None else kept
+    for users, rows in blocks:
+        out = target[: rows.stop - rows.start] if kept is None else target[rows]
+        state.top_into(inputs[rows], users, out)
+        if len(state.layers) > 1:
+            torch.mm(out, weight, out=pulled[rows])
+    return pulled
 
 
 def user_blocks(n_users: int, n_samples: int) -> Iterator[slice]:
-    """Yield slices of users of about ``BLOCK_ROWS`` rows of ``n_samples`` each."""
+    """Yield slices of users of about ``BLOCK_ROWS`` rows, ``n_samples`` each."""
     step = max(1, BLOCK_ROWS // n_samples)
     for start in range(0, n_users, step):
         yield slice(start, min(start + step, n_users))
-
-
-def sum_of_parts(means: tuple[Tensor, ...], factors: tuple[Tensor, ...]) -> Tensor:
-    """Return ``sum_k factor_k m_k``."""
-    total = means[0] * factors[0]
-    for part, factor in zip(means[1:], factors[1:], strict=True):
-        total = total + part * factor
-    return total
 
 
 def bias_term(layer: DenseLayer) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from collabtheory.transfer.sensitivities import Sensitivities, sum_of_parts
+from collabtheory.transfer.affine_mean import sum_of_parts
+from collabtheory.transfer.sensitivities import Sensitivities
 from collabtheory.transfer.tangents import tangents
 
 
