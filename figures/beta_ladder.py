@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
@@ -17,11 +18,11 @@ from collabtheory.runs.portrait_files import ladder
 
 TITLE = "Stronger KL: contraction, then collapse"
 CAPTION = (
-    "One model for each weight beta of the KL, all else equal. Contraction: W2 of a pair of users over its W2 at the "
-    "smallest beta, median and middle 90 % of the pairs; the narrower the band, the more even the contraction. "
+    "One model for each weight beta of the KL, all else equal. Contraction: W2 of a pair of users over its W2 at the"
+    " smallest beta, median and middle 90 % of the pairs; the narrower the band, the more even the contraction. "
     "Information: KL to the prior and what codes tell of the user. Active units: latent dimensions that tell users "
-    "apart. Accuracy: nDCG@100 of test users. Bars: 95 % intervals over users (Monte Carlo for the information); each "
-    "model was trained once, so that they do not hold the noise of training."
+    "apart. Accuracy: nDCG@100 of test users. Bars: 95 % intervals over users (Monte Carlo for the information); "
+    "each model was trained once, so that they do not hold the noise of training."
 )
 ORDER = 5
 SIZE = (5.2, 3.6)
@@ -132,13 +133,11 @@ def draw(data: Rungs, ax: Axes) -> None:
     ax.grid(axis="y")
 
 
-def _line(rows, name: str) -> Line:  # type: ignore[no-untyped-def]
+def _line(rows: pd.DataFrame, name: str) -> Line:
     label, colour, marker = LOOKS[name]
     n = rows["n"].dropna().astype(int)
-    return Line(
-        label, colour, marker, *(rows[end].to_numpy(dtype=float) for end in ("middle", "low", "high")),
-        n=(int(n.min()), int(n.max())),
-    )  # fmt: skip
+    middle, low, high = (rows[end].to_numpy(dtype=float) for end in ("middle", "low", "high"))
+    return Line(label, colour, marker, middle, low, high, (int(n.min()), int(n.max())))
 
 
 def _draw_line(line: Line, data: Rungs, ax: Axes) -> None:

@@ -19,11 +19,12 @@ from collabtheory.runs.portrait_files import compromise
 TITLE = "Overlap of different users costs"
 CAPTION = (
     "The compromise gap: nats by which the best decoder shared by two users' codes must lose against one for each. "
-    "Against the overlap of their posteriors (Bhattacharyya affinity, 1: the same posterior), one panel a likelihood; "
-    "colours: pairs by the number of items that one of the two has alone. Lines: bounds from overlap and numbers of "
-    "items, median over the pairs there. Against content mismatch: at the stage where posteriors overlap most, all "
-    "likelihoods, medians of pairs with about as much mismatch. Last: how training takes overlap away. The gap is integrated by importance sampling, whose error is "
-    "smaller than the marks for most pairs, at most 20 of which are drawn in each part of the axis; it is what any decoder pays, not what this one loses."
+    "Against the overlap of their posteriors (Bhattacharyya affinity, 1: the same posterior), one panel a "
+    "likelihood; colours: pairs by the number of items that one of the two has alone. Lines: bounds from overlap and"
+    " numbers of items, median over the pairs there. Against content mismatch: at the stage where posteriors overlap"
+    " most, all likelihoods, medians of pairs with about as much mismatch. Last: how training takes overlap away. "
+    "The gap is integrated by importance sampling, whose error is smaller than the marks for most pairs, at most 20 "
+    "of which are drawn in each part of the axis; it is what any decoder pays, not what this one loses."
 )
 ORDER = 7
 SIZE = (4.6, 3.9)

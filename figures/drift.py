@@ -23,9 +23,10 @@ CAPTION = (
     "drift), for models that differ in the weight of item alignment alone, and in the keep probability alone; bars: "
     "95 % intervals over users. Proposition 3.2: how much less a code varies over masks, and how much nearer to its "
     "items' centroid it lies, with alignment than without, against tau squared and tau of the quadratic model, the "
-    "larger the mark the larger the weight; below the line the bound holds; bars across: middle of the users' bounds, bars up: intervals over users. Hollow: the "
-    "variance over masks relative to that between users, which decides on drift; above 1 masking moves users more. "
-    "tau uses the largest curvature that was seen, not a certified one, and each model was trained once."
+    "larger the mark the larger the weight; below the line the bound holds; bars across: middle of the users' "
+    "bounds, bars up: intervals over users. Hollow: the variance over masks relative to that between users, which "
+    "decides on drift; above 1 masking moves users more. tau uses the largest curvature that was seen, not a "
+    "certified one, and each model was trained once."
 )
 ORDER = 6
 SIZE = (4.9, 4.2)
@@ -34,8 +35,8 @@ NARROWEST = 2.9
 SUPPORTS = ("theorem_2_6", "proposition_3_2")
 NEEDS = "collabtheory verify"
 LADDERS = (
-    ("alignment", "Against the weight of alignment", r"$\lambda_A$, weight of item alignment"),
-    ("keep", "Against the keep probability", r"keep probability $\rho$ of training"),
+    ("alignment", "Weight of alignment", r"$\lambda_A$, weight of item alignment"),
+    ("keep", "Keep probability", r"keep probability $\rho$ of training"),
 )
 KEPT = (
     ("kept", "masked as in training", style.BLUE, "o", "-"),
@@ -124,7 +125,7 @@ def describe(data: Drift) -> str:
                     said.append(
                         f"neighbours kept, {label.replace('$', '').replace(chr(92), '')}: {first['middle']:.3f} at "
                         f"{first['value']:g} to {last['middle']:.3f} at {last['value']:g} "
-                        f"({part.title[8:]})"
+                        f"({part.title.lower()})"
                     )
         else:
             for one in part.ratios:
@@ -230,9 +231,7 @@ def _draw_ratios(data: Stabilisation, ax: Axes) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
-    ax.text(
-        0.03, 0.97, "above the bound", transform=ax.transAxes, va="top", color="#8a4b12", size=style.NOTE
-    )
+    ax.text(0.03, 0.97, "above the bound", transform=ax.transAxes, va="top", color="#8a4b12", size=style.NOTE)
     counts = {one.n for one in data.ratios if one.n}
     users = f", n = {max(counts):,} users" if counts else ""
     ax.set_title(rf"$\lambda_A$ = {', '.join(f'{weight:g}' for weight in weights)}{users}")

@@ -18,11 +18,12 @@ from collabtheory.runs.portrait_files import masking_grid
 TITLE = "Whom masking draws together, and whom it pushes apart"
 CAPTION = (
     "delta: items that one of two users has alone; s: items that both have; each user's items are kept with "
-    "probability rho, on masks of their own. Map: exact probability that masking brings the two inputs nearer; on the "
-    "border delta = 2 rho s the mean distance stays as it was; dashed lines: nearer in 10 % and in 90 % of masks. "
-    "Marks are pairs of this run's users. Cut: the exact probability that the distance shrinks by a fifth or more, "
-    "with its Chernoff and Hoeffding bounds, which hold where the mean is above that. Shares: pairs on the far side of "
-    "the border, whose inputs masking pushes apart on average. It says nothing of what an encoder makes of the inputs."
+    "probability rho, on masks of their own. Map: exact probability that masking brings the two inputs nearer; on "
+    "the border delta = 2 rho s the mean distance stays as it was; dashed lines: nearer in 10 % and in 90 % of "
+    "masks. Marks are pairs of this run's users. Cut: the exact probability that the distance shrinks by a fifth or "
+    "more, with its Chernoff and Hoeffding bounds, which hold where the mean is above that. Shares: pairs on the far"
+    " side of the border, whose inputs masking pushes apart on average. It says nothing of what an encoder makes of "
+    "the inputs."
 )
 ORDER = 4
 SIZE = (4.9, 4.3)
@@ -157,7 +158,7 @@ def _map(grid: pd.DataFrame, rho: float, pairs: pd.DataFrame, nearest: pd.DataFr
 def _spread(pairs: pd.DataFrame) -> np.ndarray:
     """Return at most :data:`MOST_DOTS` pairs, evenly through the table."""
     points = pairs[["input_distance", "shared_items"]].to_numpy(dtype=np.float64)
-    return points[np.unique(np.linspace(0, len(points) - 1, min(len(points), MOST_DOTS)).astype(np.int64))]
+    return np.asarray(points[np.unique(np.linspace(0, len(points) - 1, min(len(points), MOST_DOTS)).astype(np.int64))])
 
 
 def _cut(grid: pd.DataFrame, rho: float, pairs: pd.DataFrame) -> Cut:
@@ -171,11 +172,11 @@ def _cut(grid: pd.DataFrame, rho: float, pairs: pd.DataFrame) -> Cut:
 def _sides(pairs: pd.DataFrame, nearest: pd.DataFrame, own: float) -> Sides:
     # At 1 nothing is masked, and every distance stays as it is.
     rhos = np.linspace(0.02, 0.98, 49)
-    shares = [
+    of_pairs, of_nearest = (
         np.array([float((one["input_distance"] < 2 * rho * one["shared_items"]).mean()) for rho in rhos])
         for one in (pairs, nearest)
-    ]
-    return Sides(rhos, *shares, own, len(pairs), len(nearest))
+    )
+    return Sides(rhos, of_pairs, of_nearest, own, len(pairs), len(nearest))
 
 
 def _draw_map(data: Map, ax: Axes) -> None:
@@ -189,7 +190,8 @@ def _draw_map(data: Map, ax: Axes) -> None:
         zorder=2,
     )  # fmt: skip
     steep = np.geomspace(0.7, 2e4, 200)
-    ax.plot(steep, steep / (2 * data.keep_probability), color=style.INK, lw=2.2, zorder=3, label=r"border $\delta = 2\rho s$")
+    border = steep / (2 * data.keep_probability)
+    ax.plot(steep, border, color=style.INK, lw=2.2, zorder=3, label=r"border $\delta = 2\rho s$")
     _draw_dots(data, ax)
     reach = np.vstack([data.pairs, data.neighbours]).max(0)
     ax.set_xlim(0.7, min(x[-1], max(2.2 * reach[0], 20.0)))
@@ -214,12 +216,13 @@ def _say(ax: Axes, x: float, y: float, words: str, colour: str, va: str, ha: str
 
 def _draw_dots(data: Map, ax: Axes) -> None:
     ax.scatter(
-        *data.pairs.T, s=9, color=style.INK, alpha=0.55, linewidth=0, zorder=4, rasterized=True,
+        data.pairs[:, 0], data.pairs[:, 1], s=9, color=style.INK, alpha=0.55, linewidth=0, zorder=4, rasterized=True,
         label=f"random pairs (n = {data.n_pairs:,})",
     )  # fmt: skip
     ax.scatter(
-        *data.neighbours.T, s=22, marker="D", facecolor=style.YELLOW, edgecolor=style.BLACK, linewidth=0.8, zorder=5,
-        rasterized=True, label=f"{NEIGHBOURS} most similar of each user (n = {data.n_neighbours:,})",
+        data.neighbours[:, 0], data.neighbours[:, 1], s=22, marker="D", facecolor=style.YELLOW,
+        edgecolor=style.BLACK, linewidth=0.8, zorder=5, rasterized=True,
+        label=f"{NEIGHBOURS} most similar of each user (n = {data.n_neighbours:,})",
     )  # fmt: skip
 
 

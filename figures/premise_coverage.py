@@ -17,8 +17,8 @@ from collabtheory.runs.folder import Record, RunFolder, stage_order
 
 TITLE = "Who the premises are met by"
 CAPTION = (
-    "Share of cases (pairs, users, draws of masks) of this run's models that meet the premise, on a scale that shows "
-    "both 0 and one in a million. Large marks: the statement, at each stage, or at the setting where it says most; "
+    "Share of cases (pairs, users, draws of masks) of this run's models that meet the premise, on a scale that shows"
+    " both 0 and one in a million. Large marks: the statement, at each stage, or at the setting where it says most; "
     "small marks: each of its parts. A statement whose premise nobody meets is vacuous there: not wrong, but empty. "
     "Proofs, exact arithmetic and searches for counterexamples, whose cases are made up, are left out. A share says "
     "nothing of how tight a bound is where it applies."
@@ -92,7 +92,8 @@ def describe(data: PremiseCoverage) -> str:
     parts = [one for one in data.shares if one.part]
     return (
         f"Premises of {count_words(len(data.statements), 'statement')}. "
-        f"Met by nobody: {enumerate_words(empty) or 'none'}. Met by fewer than half: {enumerate_words(rare) or 'none'}. "
+        f"Met by nobody: {enumerate_words(empty) or 'none'}. "
+        f"Met by fewer than half: {enumerate_words(rare) or 'none'}. "
         f"Of {len(parts):,} parts and stages, {sum(not one.met for one in parts):,} are met by nobody and "
         f"{sum(one.met == one.tried for one in parts):,} by all."
     )
@@ -145,12 +146,13 @@ def _shifts(n: int) -> np.ndarray:
 
 def _draw_row(found: Sequence[Share], y: float, look: tuple[str, str], ax: Axes) -> None:
     colour, marker = look
+    grow = 1.5 if marker == "*" else 1.0
     for one in found:
         if one.part:
-            ax.plot([one.value], [y], marker=marker, color=colour, ms=2.8, ls="", alpha=0.7, zorder=3)
+            ax.plot([one.value], [y], marker=marker, color=colour, ms=2.8 * grow, ls="", alpha=0.7, zorder=3)
     for one in found:
         if not one.part:
-            ax.plot([one.value], [y], marker=marker, color=colour, ms=6.5, mec="white", mew=0.5, ls="", zorder=4)
+            ax.plot([one.value], [y], marker=marker, color=colour, ms=6.5 * grow, mec="white", mew=0.5, ls="", zorder=4)
 
 
 def _axes(data: PremiseCoverage, floor: float, ax: Axes) -> None:

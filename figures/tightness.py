@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +20,12 @@ from collabtheory.runs.portrait_files import bounds
 
 TITLE = "How tight the bounds are"
 CAPTION = (
-    "Both sides of every inequality that was checked on this run's models, in up to 100 cases each, evenly spaced by "
-    "rank of slack. First: left against right side, in the unit of each inequality; on the line it is attained. "
-    "Second: left over right side; each mark is the median of one inequality at one stage, its line the range; hollow at "
-    "the edge: further below. Cases "
-    "whose left side is not positive say nothing more than that; they are counted in the title, not drawn. Left out: "
-    "rounding errors held against a tolerance, signs held against zero, and fixed thresholds, which are no bounds."
+    "Both sides of every inequality that was checked on this run's models, in up to 100 cases each, evenly spaced by"
+    " rank of slack. First: left against right side, in the unit of each inequality; on the line it is attained. "
+    "Second: left over right side; each mark is the median of one inequality at one stage, its line the range; "
+    "hollow at the edge: further below. Cases whose left side is not positive say nothing more than that; they are "
+    "counted in the title, not drawn. Left out: rounding errors held against a tolerance, signs held against zero, "
+    "and fixed thresholds, which are no bounds."
 )
 ORDER = 8
 SIZE = (5.6, 5.2)
@@ -58,7 +59,7 @@ class Bound:
     @property
     def ratio(self) -> np.ndarray:
         """Left over right side, at most 1 where the inequality holds."""
-        return self.left / self.right
+        return np.asarray(self.left / self.right)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _draw_sides(data: Sides, ax: Axes) -> None:
     names = _statements(data.bounds)
     for k, statement in enumerate(names):
         found = [one for one in data.bounds if one.statement == statement]
-        look = {"marker": MARKERS[k % len(MARKERS)], "color": COLOURS[k % len(COLOURS)], "linewidth": 0}
+        look: dict[str, Any] = {"marker": MARKERS[k % len(MARKERS)], "color": COLOURS[k % len(COLOURS)], "linewidth": 0}
         ax.scatter(
             np.concatenate([one.right for one in found]), np.concatenate([one.left for one in found]), s=9, alpha=0.45,
             zorder=3, rasterized=True, **look,
@@ -168,7 +169,8 @@ def _draw_sides(data: Sides, ax: Axes) -> None:
 def _reach(bounds: Sequence[Bound]) -> tuple[float, float]:
     """Return the ends of both axes; outside may be cases far below the line, and one in a thousand at the lower end."""
     near = [one.ratio >= LEAST_RATIO for one in bounds]
-    sides = np.concatenate([side[seen] for one, seen in zip(bounds, near, strict=True) for side in (one.left, one.right)])
+    kept = [side[seen] for one, seen in zip(bounds, near, strict=True) for side in (one.left, one.right)]
+    sides = np.concatenate(kept)
     return (float(np.quantile(sides, 0.001)) / 2, float(sides.max()) * 2) if len(sides) else (1e-3, 1e3)
 
 
@@ -183,7 +185,8 @@ def _draw_ratios(data: Ratios, ax: Axes) -> None:
             ax.axhspan(row - 0.5, row + 0.5, color="#f3f5f6", lw=0, zorder=0)
         for y, one in zip(places, found, strict=True):
             ratio, colour = one.ratio, COLOURS[row % len(COLOURS)]
-            ax.plot([max(ratio.min(), LEAST_RATIO / 10), ratio.max()], [y, y], color=colour, lw=0.9, alpha=0.6, zorder=2)
+            ends = [max(ratio.min(), LEAST_RATIO / 10), ratio.max()]
+            ax.plot(ends, [y, y], color=colour, lw=0.9, alpha=0.6, zorder=2)
             middle, marker = float(np.median(ratio)), STAGE_MARKERS[stages.index(one.stage) % len(STAGE_MARKERS)]
             # A hollow mark at the edge stands for one that lies beyond it.
             filled = colour if middle >= LEAST_RATIO else "white"

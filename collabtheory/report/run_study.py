@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from collabtheory.errors import DataError
 from collabtheory.report.study_json import read_study
-from collabtheory.report.study_schema import Method, Study
+from collabtheory.report.study_schema import Interval, Method, Study
 from collabtheory.report.study_words import by_accuracy
 from collabtheory.runs.folder import RunFolder
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 TELLING = ("popularity", "ease", "mult_vae_clean", "mult_vae", "mult_vae_pia", "rec_vae")
 """Methods that a picture with few lines shows: the simplest, the strongest linear one, the paper's, and its rival."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its interval and over how many users it was taken; None where it is not known."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+def mean_of(interval: Interval | None) -> Mean | None:
+    """Return a number of a study as the data of a picture; None stays what was not measured."""
+    return None if interval is None else Mean(interval.value, interval.low, interval.high, interval.n)
 
 
 def run_study(run: RunFolder) -> Study:

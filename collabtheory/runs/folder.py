@@ -30,8 +30,8 @@ class RunFolder:
     Parameters
     ----------
     path
-        The folder. It must hold ``claims.jsonl``; ``run.json``, ``times.json``, pair tables and training histories are
-        read when they are asked for.
+        The folder. It must hold ``claims.jsonl``, or ``sweep.json`` of a sweep; ``run.json``, ``times.json``, pair
+        tables and training histories are read when they are asked for.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class RunFolder:
         object.__setattr__(self, "path", Path(self.path))
         if not self.path.is_dir():
             raise DataError(f"{self.path} is not a folder; give the folder that `collabtheory verify` wrote")
-        if not (self.path / "claims.jsonl").is_file():
+        if not any((self.path / name).is_file() for name in ("claims.jsonl", "sweep.json")):
             raise DataError(f"{self.path} is not a run folder: it has no claims.jsonl; run `collabtheory verify` first")
 
     @cached_property

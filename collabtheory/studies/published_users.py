@@ -1,4 +1,4 @@
-"""Accuracy of every user under every method, as one table of a run: what profiles and paired pictures are drawn from."""
+"""Accuracy of every user under every method, as one table of a run: what performance profiles are drawn from."""
 
 from __future__ import annotations
 
