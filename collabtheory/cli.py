@@ -30,6 +30,7 @@ from collabtheory.cli_common import (
     stdout,
 )
 from collabtheory.cli_engines import EngineName, EngineOptions, Jobs, Scheduler
+from collabtheory.cli_figures import add_figure_commands
 from collabtheory.cli_studies import add_study_commands
 from collabtheory.errors import CollabTheoryError, InvalidInput
 
@@ -350,6 +351,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 add_study_commands(app)
+add_figure_commands(app)
 
 
 class Interrupted(BaseException):

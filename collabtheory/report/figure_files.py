@@ -29,7 +29,7 @@ import collabtheory
 from collabtheory.errors import CollabTheoryError, DataError, InvalidInput
 from collabtheory.report.data_hash import data_fingerprint
 from collabtheory.report.figure_layout import draw_pages
-from collabtheory.report.figure_side_files import make_side_file, write_side_file
+from collabtheory.report.figure_side_files import listed_files, make_side_file, write_side_file
 from collabtheory.report.image_files import FORMATS, save_image
 from collabtheory.report.style import house_style
 from collabtheory.report.venues import REPORT, Venue
@@ -180,12 +180,13 @@ def draw_figures(
     figures: Sequence[FigureFile],
     out: Path,
     venue: Venue = REPORT,
-    formats: Sequence[str] = ("png", "svg"),
+    formats: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> list[DrawnFigure]:
     """Draw figures for a venue into a folder, each from the first run that has its data, with a side file.
 
-    Images of a figure that cannot be drawn, left there by an earlier run, are removed with their side file.
+    Images that an earlier call left for a figure, and that are not written anew, are removed: those that its side file
+    lists and, inside of a run folder, those of its name.
 
     Parameters
     ----------
@@ -198,7 +199,7 @@ def draw_figures(
     venue
         Where they will be seen.
     formats
-        Some of ``png``, ``svg``, ``pdf``.
+        Some of ``png``, ``svg``, ``pdf``; the venue's own if none is given.
     progress
         Called with the title of each figure before it is drawn.
 
@@ -212,13 +213,13 @@ def draw_figures(
     if not runs:
         raise InvalidInput("no run is given; name the folder of one")
     unknown = [one for one in formats if one not in FORMATS]
-    if unknown or not formats:
-        raise InvalidInput(f"unknown format {''.join(unknown[:1])!r}; choose among {', '.join(FORMATS)}")
+    if unknown:
+        raise InvalidInput(f"unknown format {unknown[0]!r}; choose among {', '.join(FORMATS)}")
     drawn = []
     for figure in figures:
         if progress is not None:
             progress(figure.module.TITLE)
-        drawn.append(_draw_one(runs, figure, out, venue, tuple(dict.fromkeys(formats))))
+        drawn.append(_draw_one(runs, figure, out, venue, tuple(dict.fromkeys(formats or venue.formats))))
         for path in drawn[-1].files:
             note_published(path)
     return drawn
@@ -248,9 +249,7 @@ def _draw_one(
     try:
         run, data = figure_data(runs, module)
     except DataError as error:
-        # An image of an earlier run must not stand for this one.
-        for kind in (*FORMATS, "json"):
-            (out / f"{figure.name}.{kind}").unlink(missing_ok=True)
+        _remove_old(runs, figure.name, out, ())
         return DrawnFigure(figure.name, module.TITLE, module.CAPTION, skipped=str(error), needs=needs)
     with house_style():
         pages = draw_pages(module, data, venue)
@@ -262,6 +261,7 @@ def _draw_one(
                 save_image(page.figure, path, venue)
     written = tuple(path for paths in images.values() for path in paths)
     description = module.describe(data) if hasattr(module, "describe") else module.CAPTION
+    _remove_old(runs, figure.name, out, written)
     side = out / f"{figure.name}.json"
     about = make_side_file(figure.path, module, description, run, data_fingerprint(data), venue, written)
     write_side_file(side, about)
@@ -282,3 +282,13 @@ def _draw_one(
 def _page_mark(page: int) -> str:
     """Return what is added to the name of a page: nothing to the first, where there is mostly but one."""
     return f"-{page + 1}" if page else ""
+
+
+def _remove_old(runs: Sequence[RunFolder], name: str, out: Path, written: Sequence[Path]) -> None:
+    """Remove what an earlier call left and this one did not write: it must not stand for this run."""
+    side = out / f"{name}.json"
+    mine = {side, *(out / file for file in listed_files(side))} if listed_files(side) else set()
+    if any(out.resolve().is_relative_to(run.path.resolve()) for run in runs):
+        mine |= {out / f"{name}.{kind}" for kind in (*FORMATS, "json")}
+    for path in mine.difference(written):
+        path.unlink(missing_ok=True)

@@ -119,6 +119,14 @@ def read_side_file(path: Path) -> SideFile:
     return SideFile(**{**content, "supports": tuple(content["supports"])})
 
 
+def listed_files(path: Path) -> tuple[str, ...]:
+    """Return the images that a side file lists; none where there is no such file, or one that is not ours."""
+    try:
+        return tuple(read_side_file(path).files)
+    except DataError:
+        return ()
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,6 +16,7 @@ from collabtheory.report.formats import number
 from collabtheory.report.headline import Headline, headline, statements
 from collabtheory.report.junit import write_junit
 from collabtheory.report.matrix import claim_rows, verdict_key, verdict_matrix
+from collabtheory.report.numbers_tex import write_numbers
 from collabtheory.report.render import RENDERERS, to_html
 from collabtheory.report.sections import make_sections, place_figures
 from collabtheory.report.table import Column, Table
@@ -80,7 +81,7 @@ def write_report(
 
 
 def write_tables(run: RunFolder | Path | str) -> list[Path]:
-    """Write every table of a run as ``tables/<name>.md``, ``.tex`` and ``.csv`` and return the paths."""
+    """Write every table of a run as ``tables/<name>.md``, ``.tex`` ``.csv``, and ``numbers.tex``; return the paths."""
     opened = open_run(run)
     written = []
     for name, table in all_tables(opened).items():
@@ -88,7 +89,7 @@ def write_tables(run: RunFolder | Path | str) -> list[Path]:
             path = opened.path / "tables" / f"{name}.{suffix}"
             write_text(path, render(table))
             written.append(path)
-    return written
+    return [*written, write_numbers([opened], opened.path / "tables" / "numbers.tex")]
 
 
 def render_report(run: RunFolder, figures: Sequence[DrawnFigure]) -> str:

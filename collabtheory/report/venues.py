@@ -38,8 +38,10 @@ class Venue:
         The most inches; ``None``: any.
     scale
         Final size over the size at which figures are drawn: that of text, lines and marks.
-    dpi
-        Dots per inch of PNG, and of dense layers inside SVG and PDF, at the final size.
+    dpi, raster_dpi
+        Dots per inch at the final size: of PNG, and of dense layers inside SVG and PDF.
+    formats
+        Those that are written if none is asked for.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class Venue:
     scale: float
     dpi: int
     raster_dpi: int
+    formats: tuple[str, ...] = ("pdf", "png")
 
     @property
     def drawn_width(self) -> float | None:
@@ -67,7 +70,7 @@ class Venue:
         return math.inf if self.height is None else self.height / self.scale
 
 
-REPORT = Venue("report", "the report of a run", None, None, 1.0, 200, 130)
+REPORT = Venue("report", "the report of a run", None, None, 1.0, 200, 130, ("png", "svg"))
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
@@ -75,7 +78,7 @@ VENUES: dict[str, Venue] = {
         Venue("iclr-full", "ICLR, the width of the text", 5.5, 8.4, PAPER_SCALE, 300, 300),
         Venue("iclr-half", "ICLR, half of the text's width", 2.7, 8.4, PAPER_SCALE, 300, 300),
         Venue("icml-column", "ICML, one of two columns", 3.25, 8.4, PAPER_SCALE, 300, 300),
-        Venue("slides", "slides of 10 by 5.6 inches", 10.0, 5.6, 1.25, 200, 200),
+        Venue("slides", "slides of 10 by 5.6 inches", 10.0, 5.6, 1.25, 200, 200, ("png", "svg")),
         Venue("poster", "a poster, 24 inches wide", 24.0, 30.0, 3.0, 100, 100),
     )
 }
