@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from collabtheory.errors import DataError
+from collabtheory.report.pair_cloud import N_MEDIAN
+from collabtheory.report.style import new_figure
 
 NAME = "influence_against_distance"
 
@@ -20,6 +22,9 @@ def pair_rows(**columns):
         "gradient_norm_v": np.ones(n),
         "sharing_radius": np.zeros(n),
         "aligned_radius": np.zeros(n),
+        "sharing_radius_heuristic": np.zeros(n),
+        "aligned_radius_heuristic": np.zeros(n),
+        "cosine": np.full(n, 0.5),
     }
     return pd.DataFrame({**base, **columns})
 
@@ -80,9 +85,9 @@ def test_the_median_line_is_the_median_of_its_bin(figure, make_run):
     (panel,) = module.data(run).panels
     pairs = run.pairs()
     y = pairs["loss_change"] / (pairs["learning_rate"] * pairs["gradient_norm_u"] * pairs["gradient_norm_v"])
-    edges = np.geomspace(panel.x_edges[0], panel.x_edges[-1], module.N_MEDIAN + 1)
+    edges = np.geomspace(panel.x_edges[0], panel.x_edges[-1], N_MEDIAN + 1)
     checked = 0
-    for k in range(module.N_MEDIAN):
+    for k in range(N_MEDIAN):
         inside = y[(pairs["transport_cost"] >= edges[k]) & (pairs["transport_cost"] < edges[k + 1])]
         if len(inside) >= 20:
             assert panel.quartiles[:, k] == pytest.approx(np.quantile(inside, (0.25, 0.5, 0.75)))
@@ -176,3 +181,87 @@ def test_pairs_without_gradient_are_counted_not_drawn(figure, run_with):
 def test_no_pair_table_is_refused(figure, make_run):
     with pytest.raises(DataError, match="no pair table"):
         figure(NAME).data(make_run(seeds=(0,), n_pairs=10, with_pairs=False))
+
+
+def test_precision_and_recall_match_a_hand_made_table(figure, run_with):
+    frame = pair_rows(
+        sampling=["sampled"] * 8 + ["nearest"] * 2,
+        transport_cost=[1.0] * 10,
+        loss_change=[-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 0.0, 1.0, -1.0, 1.0],
+        sharing_radius=[2.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 2.0],  # a radius of the distance itself is outside
+        sharing_radius_heuristic=[2.0, 2.0, 2.0, 0.0, 2.0, 0.0, 0.0, 0.0, 9.0, 9.0],
+        aligned_radius_heuristic=[0.0] * 6 + [2.0] + [0.0] * 3,
+    )
+    (panel,) = figure(NAME).data(run_with(frame)).panels
+    assert (panel.sharing.certified.n_inside, panel.sharing.certified.precision) == (1, 1.0)
+    assert panel.sharing.certified.recall == 0.25
+    assert (panel.sharing.heuristic.precision, panel.sharing.heuristic.recall) == (0.75, 0.75)
+    assert (panel.aligned.certified.n_inside, panel.aligned.certified.precision) == (0, None)
+    assert panel.aligned.certified.recall == 0.0
+    assert (panel.aligned.heuristic.precision, panel.aligned.heuristic.recall) == (0.0, 0.0)
+
+
+def test_precision_agrees_with_the_records_of_a_run_without_equal_contents(figure, make_run):
+    run = make_run(seeds=(0,), stages=("initial",), n_pairs=1500)
+    (panel,) = figure(NAME).data(run).panels
+    numbers = next(one for one in run.claims if one["id"] == "aligned_radius")["numbers"]
+    assert panel.aligned.certified.recall == pytest.approx(numbers["recall"]["value"])
+    assert panel.aligned.heuristic.recall == pytest.approx(numbers["recall_heuristic"]["value"])
+    assert panel.aligned.heuristic.precision == pytest.approx(numbers["precision_heuristic"]["value"])
+
+
+def test_where_nobody_helps_recall_is_undefined_not_zero(figure, run_with):
+    module = figure(NAME)
+    data = module.data(run_with(pair_rows(loss_change=np.ones(30), sharing_radius=np.full(30, 5.0))))
+    assert data.panels[0].sharing.certified.recall is None
+    assert "precision 0 %, recall undefined (30 pairs inside)" in module.describe(data)
+
+
+def test_the_table_is_drawn_in_wide_panels_and_its_numbers_move_to_the_foot_of_narrow_ones(figure, run_with):
+    module = figure(NAME)
+    frame = pair_rows(transport_cost=np.geomspace(0.1, 9, 40), sharing_radius=[1.0] + [0.0] * 39)
+    (panel,) = module.data(run_with(frame)).panels
+    wide, narrow = (new_figure(1, size)[1][0] for size in ((5.5, 4.7), (3.5, 3.2)))
+    for ax in (wide, narrow):
+        module.draw(panel, ax)
+    words = [text.get_text() for text in wide.texts]
+    assert [word for word in words if word in ("● certified", "◇ heuristic", "empty")].count("empty") == 3
+    assert "2.50 %" in words
+    assert "● precision 100 %, recall 2.50 %" in [text.get_text() for text in narrow.texts]
+
+
+def test_the_table_covers_no_pair(figure, run_with):
+    frame = pair_rows(transport_cost=np.geomspace(1.0, 1.5, 2000), sharing_radius=np.full(2000, 2e-5))
+    (panel,) = figure(NAME).data(run_with(frame)).panels
+    columns = np.flatnonzero(panel.density.any(axis=1))
+    assert columns[2] >= 0.45 * len(panel.density)
+
+
+def test_cosine_is_drawn_upwards_and_helps_above_zero(figure, run_with, drawn):
+    module = figure("cosine_against_distance")
+    frame = pair_rows(cosine=[0.5, 0.5, -0.2, np.nan], sharing_radius=[2.0, 0.0, 0.0, 0.0])
+    data = module.data(run_with(frame))
+    (panel,) = data.panels
+    assert (panel.share_helping, panel.n_undefined, panel.density.sum()) == (0.5, 1, 3)
+    assert panel.sharing.inside_y.tolist() == [0.5]
+    assert panel.y_edges[-1] >= 0.5
+    (ax,) = drawn(module, data)
+    assert "same way in 50.0 % of 4 pairs" in ax.get_title(loc="left")
+    assert "cosine" in ax.get_ylabel()
+    assert "50.0 % of 4 pairs" in module.describe(data)
+
+
+def test_cosine_agrees_with_scipy_on_the_sign_of_decay(figure, make_run):
+    from scipy.stats import spearmanr
+
+    run = make_run(seeds=(0,), stages=("initial",), n_pairs=3000)
+    (panel,) = figure("cosine_against_distance").data(run).panels
+    pairs = run.pairs(0, "initial")
+    rho = spearmanr(pairs["transport_cost"], pairs["cosine"]).statistic
+    middle = panel.quartiles[1][np.isfinite(panel.quartiles[1])]
+    assert (middle[-1] - middle[0]) * rho > 0
+
+
+def test_cosine_without_pair_tables_is_refused(figure, make_run):
+    with pytest.raises(DataError, match="no pair table"):
+        figure("cosine_against_distance").data(make_run(seeds=(0,), n_pairs=10, with_pairs=False))
