@@ -20,7 +20,7 @@ SHORT = {
     "certified": "proved: by algebra, in exact arithmetic or with rigorous bounds",
     "holds": "true in every case tried, which is no proof",
     "supported": "the data agree, beyond chance",
-    "vacuous": "no case meets its premise: it says nothing there",
+    "vacuous": "no case, or next to none, meets its premise: it says nothing there",
     "inconclusive": "the data can not tell",
     "assumption_fails": "what it presupposes is not true there",
     "violated": "a counterexample was found",

@@ -115,15 +115,12 @@ function ellipseOf(setting, v, frame, deviations) {
   return make('ellipse', { class: 'ellipse', cx: x, cy: y, rx: a, ry: b, transform: `rotate(${-angle} ${x} ${y})` });
 }
 
-function discOf(frame, place, radius, kind, words, width, height) {
-  const [x, y, r] = [frame.x(place[0]), frame.y(place[1]), radius * frame.scale];
-  const group = make('g', { class: `disc ${kind}` }, make('circle', { cx: x, cy: y, r }));
-  const edge = kind === 'certified' ? y - r - 6 : y + r + 14;
-  const at = Math.min(Math.max(edge, 14), height - 40);
-  const half = words.length * 3.6 + 8;
-  const inner = Math.min(Math.max(x, half), width - half);
-  group.append(make('text', { x: inner, y: at, 'text-anchor': 'middle' }, words));
-  return group;
+function discOf(frame, place, radius, kind, words, corner) {
+  const [x, y] = corner;
+  return make('g', { class: `disc ${kind}` },
+    make('circle', { cx: frame.x(place[0]), cy: frame.y(place[1]), r: radius * frame.scale }),
+    make('line', { x1: x, x2: x + 22, y1: y - 4, y2: y - 4 }),
+    make('text', { x: x + 28, y }, words));
 }
 
 // A map in an SVG element: marks are made once and move, everything else is drawn anew.
@@ -157,7 +154,7 @@ function makeMap(svg, world, mini) {
     );
     if (mini) return at;
     back.prepend(axesOf(frame, state, width, height, pad));
-    if (state.view !== 'neighbourly') drawDiscs(state, portrait, frame, places[state.chosen], width, height);
+    if (state.view !== 'neighbourly') drawDiscs(state, portrait, frame, places[state.chosen]);
     if (state.view === 'principal') [1, 2].forEach((k) => front.append(ellipseOf(setting, state.chosen, frame, k)));
     portrait.within.forEach((one) => front.append(make('circle', { class: `ring ${one.standing}`, cx: at[one.v][0], cy: at[one.v][1], r: 10 })));
     if (state.partner !== null) front.append(make('circle', { class: 'halo', cx: at[state.partner][0], cy: at[state.partner][1], r: 13 }));
@@ -168,12 +165,12 @@ function makeMap(svg, world, mini) {
   }
 
   // Of the pair that is looked at, else of the pair with the largest radius.
-  function drawDiscs(state, portrait, frame, place, width, height) {
+  function drawDiscs(state, portrait, frame, place) {
     const looked = portrait.partners.find((partner) => partner.v === state.partner);
-    [['heuristic', looked || portrait.heuristicReach], ['certified', looked || portrait.reach]].forEach(([kind, one]) => {
+    [['heuristic', looked || portrait.heuristicReach], ['certified', looked || portrait.reach]].forEach(([kind, one], i) => {
       if (!one || !(one[kind] > 0)) return;
-      const words = `${kind}, for user ${world.names[one.v]}: ${shortNumber(one[kind])}`;
-      front.append(discOf(frame, place, one[kind], kind, words, width, height));
+      const words = `radius ${kind}, for user ${world.names[one.v]}: ${shortNumber(one[kind])}`;
+      front.append(discOf(frame, place, one[kind], kind, words, [pad.left + 6, 36 - 18 * i]));
     });
   }
 

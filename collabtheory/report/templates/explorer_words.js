@@ -34,6 +34,7 @@ function summaryOf(world, state, setting, portrait, unit) {
   const others = portrait.partners.length;
   const name = RADIUS_NAMES[state.radius];
   const counted = (list) => {
+    if (!list.length) return 'nobody';
     const helping = list.filter((one) => one.change < 0).length;
     return `${list.length} (${helping} ${helping === 1 ? 'helps' : 'help'})`;
   };
@@ -42,8 +43,8 @@ function summaryOf(world, state, setting, portrait, unit) {
     `Measured: ${portrait.helpers.length} of ${others} others help (${percent(portrait.helpers.length, others)}), ${portrait.hurters.length} hurt.`,
   ];
   if (!portrait.reach) sentences.push(`By theory: the certified ${name} is zero for every pair, so it vouches for nobody.`);
-  else sentences.push(`By theory: inside the certified ${name} ${counted(portrait.certified)}.`);
-  if (portrait.heuristicReach) sentences.push(`Inside the heuristic one: ${counted(portrait.within)}.`);
+  else sentences.push(`By theory: inside the certified ${name}, ${counted(portrait.certified)}.`);
+  if (portrait.heuristicReach) sentences.push(`Inside the heuristic one, ${counted(portrait.within)}.`);
   const best = portrait.helpers[0];
   if (best) sentences.push(`Strongest helper: user ${world.names[best.v]}, loss ${shortNumber(best.change * unit.scale)} × ${unit.words}.`.replace('× nats', 'nats'));
   return sentences.join(' ');
