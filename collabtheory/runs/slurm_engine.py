@@ -89,14 +89,27 @@ class SlurmEngine:
     def _attend(self, executor: AutoExecutor) -> None:
         """Hand in jobs and collect outcomes until closed; nobody else talks to Slurm meanwhile."""
         while not self._closing.wait(POLL_SECONDS):
-            while self._waiting and len(self._queued) < self.jobs:
-                work = self._waiting.popleft()
-                if work.hand_in(executor):
-                    self._queued.append(work)
-            for work in [work for work in self._queued if work.over]:
-                self._queued.remove(work)
-                if not work.collect():
-                    self._waiting.appendleft(work)
+            try:
+                self._hand_in(executor)
+                self._collect()
+            except Exception as error:
+                # This thread has no caller: whoever waits for a job must hear of it.
+                for work in (*self._queued, *self._waiting):
+                    work.future.set_exception(WorkerDied(f"Slurm does not answer: {type(error).__name__}: {error}"))
+                return
+
+    def _hand_in(self, executor: AutoExecutor) -> None:
+        while self._waiting and len(self._queued) < self.jobs:
+            work = self._waiting.popleft()
+            if work.hand_in(executor):
+                self._queued.append(work)
+
+    def _collect(self) -> None:
+        for work in [work for work in self._queued if work.over]:
+            settled = work.collect()
+            self._queued.remove(work)
+            if not settled:
+                self._waiting.appendleft(work)
 
 
 @dataclass
@@ -146,7 +159,7 @@ class _Work:
         return True
 
     def cancel(self) -> None:
-        if self.job is not None and not self.job.done():
+        if self.job is not None:
             self.job.cancel(check=False)
 
 

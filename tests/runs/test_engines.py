@@ -187,6 +187,9 @@ class LosingJob:
     def done(self):
         return True
 
+    def cancel(self, check):
+        self.slurm.open -= 1
+
     def result(self):
         from submitit.core.utils import UncompletedJobError
 
@@ -222,6 +225,17 @@ def test_a_slurm_job_lost_three_times_is_given_up_with_the_place_of_its_log(losi
     with engine, pytest.raises(WorkerDied, match=r"3 times without a result.*3\.err"):
         engine.submit(divmod, 7, 2).result(timeout=20)
     assert slurm.submitted == 3
+
+
+def test_a_slurm_that_does_not_answer_any_more_is_one_clear_error(losing_slurm, monkeypatch):
+    def fail(job):
+        raise OSError("sacct: no route to host")
+
+    monkeypatch.setattr(LosingJob, "done", fail)
+    slurm, engine = losing_slurm(0)
+    with engine, pytest.raises(WorkerDied, match=r"does not answer.*no route to host"):
+        engine.submit(divmod, 7, 2).result(timeout=20)
+    assert (slurm.submitted, slurm.open) == (1, 0)
 
 
 def test_no_more_slurm_jobs_are_queued_than_asked_for(losing_slurm):
