@@ -17,6 +17,7 @@ from collabtheory.cli_common import (
     ChecksOption,
     DataOption,
     Duplicates,
+    Memory,
     MinItemUsers,
     MinRating,
     MinUserItems,
@@ -26,11 +27,13 @@ from collabtheory.cli_common import (
     fail,
     load_data,
     plain_name,
+    share_memory,
     stderr,
     stdout,
 )
 from collabtheory.cli_engines import EngineName, EngineOptions, Jobs, Scheduler
 from collabtheory.cli_figures import add_figure_commands
+from collabtheory.cli_pairs import add_pairs_command
 from collabtheory.cli_studies import add_study_commands
 from collabtheory.errors import CollabTheoryError, InvalidInput
 
@@ -61,6 +64,7 @@ def verify(
     engine: EngineName = None,
     scheduler: Scheduler = None,
     engine_option: EngineOptions = None,
+    memory: Memory = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-<profile>.")] = None,
     checks: ChecksOption = None,
     kind: Annotated[
@@ -85,7 +89,10 @@ def verify(
     for variable in THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
     console, where = stderr(), out or Path("runs")
-    with open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=where) as workers:
+    with (
+        share_memory(memory, jobs),
+        open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=where) as workers,
+    ):
         if isinstance(workers, Pool):
             # They import what they need while this process does: together that takes half as long.
             workers.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
@@ -352,6 +359,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 add_study_commands(app)
 add_figure_commands(app)
+add_pairs_command(app)
 
 
 class Interrupted(BaseException):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -39,6 +41,10 @@ MinItemUsers = Annotated[
 ]
 Duplicates = Annotated[str, typer.Option(help="Repeated (user, item) rows: error, first, last or max.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="Memory that this run may take, such as 2G; default a quarter of what is free."),
+]
 ChecksOption = Annotated[
     Path | None, typer.Option("--checks", help="Folder with statements of your own, instead of the built-in ones.")
 ]
@@ -79,6 +85,13 @@ def load_data(
         duplicates=duplicates,
         offline=offline,
     )
+
+
+def share_memory(memory: str | None, jobs: int) -> AbstractContextManager[int]:
+    """Divide the memory bound among the worker processes and this one, which takes about as much as one of them."""
+    from collabtheory.runs.memory import shared_budget
+
+    return shared_budget(memory, (jobs or os.cpu_count() or 1) + 1)
 
 
 def describe(console: Console, data: Interactions) -> None:

@@ -17,6 +17,7 @@ from collabtheory.cli_common import (
     ChecksOption,
     DataOption,
     Duplicates,
+    Memory,
     MinItemUsers,
     MinRating,
     MinUserItems,
@@ -25,6 +26,7 @@ from collabtheory.cli_common import (
     describe,
     load_data,
     plain_name,
+    share_memory,
     stderr,
     stdout,
 )
@@ -77,6 +79,7 @@ def compare(
     engine: EngineName = None,
     scheduler: Scheduler = None,
     engine_option: EngineOptions = None,
+    memory: Memory = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<data>-study-<profile>.")] = None,
     checks: ChecksOption = None,
     quiet: Quiet = False,
@@ -105,6 +108,7 @@ def compare(
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     folder = out or Path("runs") / f"{plain_name(interactions.name)}-study-{profile}"
     with (
+        share_memory(memory, jobs),
         open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=folder) as workers,
         _at_work(quiet) as (expect, on_event),
     ):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from collabtheory.errors import InvalidInput
 from collabtheory.latent._kinds import give_back, is_torch
-from collabtheory.latent.neighbour_candidates import ROWS, CandidateSearch, in_blocks
+from collabtheory.latent.neighbour_candidates import GROUP, ROWS, CandidateSearch, in_blocks
 from collabtheory.latent.wasserstein import embedded, largest_entry
 from collabtheory.models.posterior import Array, DiagonalGaussian
 from collabtheory.runs.memory import rows_within
@@ -100,10 +100,21 @@ def nearest(p: DiagonalGaussian, k: int, *, q: DiagonalGaussian | None = None, e
 
 def nearest_bytes(n_users: int, n_others: int, n_dimensions: int, k: int, rows: int = ROWS) -> int:
     """Predict the most memory :func:`nearest` takes besides its input: points, products of a block, and the result."""
-    width = 2 * n_dimensions
-    products = 4 * n_others * (width + 1 + rows) + 8 * _CENTRED_ROWS * width
-    refining = 16 * (k + SPARE_CANDIDATES) * (_REFINED_ROWS * width + 4 * rows)
-    return 8 * width * max(n_users, n_others) + products + refining + 16 * n_users * k
+    width, c = 2 * n_dimensions, k + SPARE_CANDIDATES
+    row, fixed = _row_bytes(n_others, c, 4), _fixed_bytes(n_users, n_others, width, k, 4)
+    return fixed + rows * row + 8 * c * _REFINED_ROWS * width
+
+
+def _row_bytes(n_others: int, n_candidates: int, size: int) -> int:
+    """Return what a row of a block takes: its products, the groups' minima twice and their order, the candidates."""
+    return size * n_others + (2 * size + 8) * n_others // GROUP + (size + 8) * GROUP * n_candidates
+
+
+def _fixed_bytes(n_users: int, n_others: int, width: int, k: int, size: int) -> int:
+    """Return what is there whatever the blocks are: points, the right side of the products, the result."""
+    largest = max(n_users, n_others)
+    points = 8 * width * largest + 2 * 8 * min(_CENTRED_ROWS, largest) * width
+    return points + size * n_others * (width + 1) + 16 * k * n_users
 
 
 class _Search:
@@ -128,8 +139,8 @@ class _Search:
         n, width = self.others.shape
         size = dtype.itemsize
         most = rows_within(
-            size * n + 16 * self.n_candidates * 4,
-            fixed=size * n * (width + 1) + 8 * width * n + 16 * self.k * len(self.points),
+            _row_bytes(n, self.n_candidates, size),
+            fixed=_fixed_bytes(len(self.points), n, width, self.k, size),
             most=min(ROWS, len(rows)),
             what=f"the search for neighbours among {n:,} points",
         )

@@ -6,8 +6,10 @@ what is free. Loops over users ask :func:`rows_within` for their block size. Res
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from collabtheory.errors import InvalidInput
@@ -73,14 +75,23 @@ def budget(option: str | None = None) -> int:
     return parse_size(given) if given else free_bytes() // SHARE
 
 
-def set_budget(option: str | None, jobs: int = 1) -> int:
-    """Divide ``--memory`` among the worker processes, this one's children, and return the share of each.
+@contextlib.contextmanager
+def shared_budget(option: str | None, processes: int = 1) -> Iterator[int]:
+    """Divide ``--memory`` among processes of this machine while the block runs, and yield the share of each.
 
-    Without an option it is fixed now, so that workers that start at different times have the same.
+    Children inherit it through the environment. Without an option it is fixed at the start, so that workers that start
+    at different times have the same.
     """
-    share = budget(option) // max(1, jobs)
-    os.environ[VARIABLE] = str(max(share, MEBIBYTE))
-    return share
+    before = os.environ.get(VARIABLE)
+    share = max(budget(option) // processes, MEBIBYTE)
+    os.environ[VARIABLE] = str(share)
+    try:
+        yield share
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def rows_within(row_bytes: int, *, fixed: int = 0, most: int, least: int = 1, what: str = "this") -> int:

@@ -145,8 +145,8 @@ def test_memory_bound_makes_blocks_smaller_and_is_refused_where_nothing_fits(mon
     rng = np.random.default_rng(9)
     p = ct.DiagonalGaussian(rng.normal(size=(3000, 8)), np.ones((3000, 8)))
     whole = ct.latent.nearest(p, 4)
-    monkeypatch.setenv("COLLABTHEORY_MEMORY", "1M")
+    monkeypatch.setenv("COLLABTHEORY_MEMORY", "3M")
     bounded = ct.latent.nearest(p, 4)
     np.testing.assert_array_equal(bounded.indices, whole.indices)
-    with pytest.raises(InvalidInput, match=r"search for neighbours among 40,000 points needs .* raise --memory"):
-        ct.latent.nearest(ct.DiagonalGaussian(np.zeros((40_000, 1)), np.ones((40_000, 1))), 4)
+    with pytest.raises(InvalidInput, match=r"search for neighbours among 90,000 points needs .* raise --memory"):
+        ct.latent.nearest(ct.DiagonalGaussian(np.zeros((90_000, 1)), np.ones((90_000, 1))), 4)
