@@ -108,7 +108,7 @@ def _plain(value: object) -> object:
 
 
 def _feed_sparse(matrix: Any, feed: Feed) -> None:
-    rows = sp.csr_array(matrix)
+    rows = sp.csr_array(matrix, copy=True)
     rows.sum_duplicates()
     indices, starts = rows.indices.astype(np.int64), rows.indptr.astype(np.int64)
     _put_parts("sparse", (rows.shape, starts, indices, rows.data), feed)

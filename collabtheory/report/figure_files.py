@@ -238,7 +238,8 @@ def figure_data(runs: Sequence[RunFolder], module: ModuleType) -> tuple[RunFolde
         try:
             return run, module.data(run)
         except CollabTheoryError as error:
-            reasons.append(str(error))
+            # Several runs mostly lack data for one reason, which is told once.
+            reasons.append(str(error).replace(str(run.path), "a run") if len(runs) > 1 else str(error))
     raise DataError("; ".join(dict.fromkeys(reasons)))
 
 

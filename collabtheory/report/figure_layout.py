@@ -18,7 +18,7 @@ from collabtheory.report.venues import MOST_PER_ROW, NARROWEST, SHORTEST, Grid, 
 DEFAULT_SIZE = (6.4, 4.4)
 LEAST_AXES = 0.62
 """Share of a panel's height that its axes keep; a legend or a title that takes more makes the figure higher."""
-ROUNDS = 3
+ROUNDS = 2
 """Words and axes make room for each other; more rounds change nothing that can be seen."""
 
 
@@ -61,22 +61,25 @@ def _draw_page(module: ModuleType, parts: Sequence[object], layout: Grid, venue:
 
 def _make_room(figure: Figure, axes: Sequence[Axes], layout: Grid, venue: Venue) -> None:
     """Lay the figure out, once for all formats: break long words, and grow where they or the legend need height."""
-    _lay_out(figure)
     words = [figure_text.long_words(ax) for ax in axes]
     for _ in range(ROUNDS):
+        # Words first: one that is longer than the page would leave no room for any axes.
         for ax, written in zip(axes, words, strict=True):
             figure_text.fit_words(ax, written)
         _lay_out(figure)
-        wanted = LEAST_AXES * layout.panel[1]
-        lacking = max(wanted - ax.get_window_extent().height / figure.dpi for ax in axes)
-        width, height = map(float, figure.get_size_inches())
-        higher = min(height + layout.rows * lacking, venue.drawn_height)
-        if higher - height < 0.01:
-            break
-        figure.set_size_inches(width, higher)
-        _lay_out(figure)
+        _grow(figure, axes, layout, venue)
     figure.set_layout_engine(None)
     figure.draw_without_rendering()
+
+
+def _grow(figure: Figure, axes: Sequence[Axes], layout: Grid, venue: Venue) -> None:
+    """Make the figure so much higher that its axes have their share, as far as the venue has room."""
+    lacking = max(LEAST_AXES * layout.panel[1] - ax.get_window_extent().height / figure.dpi for ax in axes)
+    width, height = map(float, figure.get_size_inches())
+    higher = min(height + layout.rows * lacking, venue.drawn_height)
+    if higher > height:
+        figure.set_size_inches(width, higher)
+        _lay_out(figure)
 
 
 def _lay_out(figure: Figure) -> None:

@@ -17,7 +17,7 @@ from collabtheory.report.venues import SMALLEST_TEXT
 
 _UNBROKEN = re.compile(r"\$[^$]*\$|\d [%$]")
 _KEPT_SPACE = "\x00"
-MOST_LINES = 4
+MOST_LINES = 6
 FEWEST_LETTERS = 8
 """A line of fewer letters than this breaks more words than it saves room."""
 SLOPE = 30

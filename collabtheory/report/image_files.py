@@ -75,6 +75,8 @@ class _ScaledFile(PdfFile):
 
     def newPage(self, width: float, height: float) -> None:
         super().newPage(width * self._scale, height * self._scale)  # type: ignore[no-untyped-call]
+        # What is drawn is measured before it is scaled: by these matplotlib drops lines off the page.
+        self.width, self.height = width, height
         self.output(self._scale, 0, 0, self._scale, 0, 0, Op.concat_matrix)  # type: ignore[no-untyped-call]
 
 
