@@ -65,9 +65,8 @@ MOST_BLOCKS = 40  # more borders than this would hide the cells
 # Lightness falls from hurting to helping, so that the sign survives without colour.
 INFLUENCE = LinearSegmentedColormap.from_list(
     "influence",
-    [(0.0, "#00172b"), (0.2, "#00457a"), (0.38, "#4b95c9"), (0.5, "#bdc4ca"), (0.6, "#efe06e"), (1.0, "#fff200")],
-)
-INFLUENCE.set_bad("white")
+    [(0.0, "#00172b"), (0.2, "#00457a"), (0.38, "#4b95c9"), (0.5, "#b4bcc3"), (0.6, "#efe06e"), (1.0, "#fff21a")],
+).with_extremes(bad="white")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Loading and drawing the project's figures."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ from collabtheory.report.figure_files import load_figure
 from collabtheory.report.style import house_style
 
 FIGURES = Path(__file__).parents[2] / "figures"
+
+_specification = importlib.util.spec_from_file_location(
+    "synthetic_portraits", Path(__file__).parents[1] / "synthetic_portraits.py"
+)
+synthetic = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(synthetic)
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +40,15 @@ def drawn():
         return axes
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def portraits():
+    """The builders of portraits, users and pairs in a run folder."""
+    return synthetic
+
+
+@pytest.fixture
+def bare_run(make_run):
+    """A run that portrays nothing yet."""
+    return make_run(seeds=(), stages=())
