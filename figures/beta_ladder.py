@@ -164,7 +164,9 @@ def _label_betas(betas: np.ndarray, ax: Axes) -> None:
 def _counts(data: Rungs) -> str:
     found: Sequence[tuple[int, int]] = sorted({line.n for line in data.lines})
     low, high = found[0][0], max(n for _, n in found)
-    return f"n = {high:,} {data.counted}" if low == high else f"n = {low:,} to {high:,} {data.counted}"
+    return (
+        f"n\u00a0=\u00a0{high:,} {data.counted}" if low == high else f"n\u00a0=\u00a0{low:,} to {high:,} {data.counted}"
+    )
 
 
 def _interval(line: Line, at: int) -> str:

@@ -197,9 +197,9 @@ def _draw_overlap(data: Overlap, ax: Axes) -> None:
     seen = seen[seen > 0]
     if len(seen):
         ax.set_ylim(max(float(seen.min()), float(seen.max()) * 1e-13) / 3, float(seen.max()) * 4)
-    ax.set_title(f"{data.likelihood.capitalize()}, n = {data.n_pairs - data.n_apart:,}")
+    ax.set_title(f"{data.likelihood.capitalize()}, n\u00a0=\u00a0{data.n_pairs - data.n_apart:,}")
     ax.set_xlabel("overlap of the posteriors (log scale)")
-    ax.set_ylabel("compromise gap (nats, log scale)")
+    ax.set_ylabel("gap (nats, log scale)")
     ax.grid(axis="y")
 
 
@@ -211,16 +211,20 @@ def _draw_mismatch(data: Mismatch, ax: Axes) -> None:
         ax.fill_between(delta, lower, upper, color=colour, alpha=0.22, lw=0, zorder=2)
         ax.plot(delta, gap, color=colour, ls=line, lw=1.5, marker=marker, ms=5.5, zorder=3, label=name)
     ax.fill_between([], [], color=style.MUTED, alpha=0.3, lw=0, label="between the bounds")
-    ax.set_ylim(0)
-    ax.set_xlim(0)
-    ax.set_title(f"{stage_phrase(data.stage).capitalize()}, n = {data.n_pairs:,} pairs")
+    right = [float(delta.max()) for delta, *_ in data.by_likelihood.values() if len(delta)]
+    top = [float(upper.max()) for *_, upper in data.by_likelihood.values() if len(upper)]
+    ax.set_xlim(0, 1.05 * max(right, default=0.0) or 1.0)
+    ax.set_ylim(0, 1.06 * max(top, default=0.0) or 1.0)
+    ax.set_title(f"{stage_phrase(data.stage).capitalize()}, n\u00a0=\u00a0{data.n_pairs:,} pairs")
     ax.set_xlabel(r"content mismatch $\delta$ (items that one has alone)")
-    ax.set_ylabel("compromise gap (nats), median")
+    ax.set_ylabel("median gap (nats)")
     ax.grid(axis="y")
 
 
 def _draw_training(data: Training, ax: Axes) -> None:
     ax.set_xscale("log")
+    least = min(float(values.min()) for values in data.by_stage.values())
+    ax.set_xlim(max(least, 1e-16) / 2, 3.0)
     colours = (style.SKY, style.ORANGE, style.GREEN, style.PURPLE, style.BLUE, style.BLACK)
     for k, (stage, values) in enumerate(data.by_stage.items()):
         shares = np.arange(1, len(values) + 1) / len(values)
@@ -228,12 +232,10 @@ def _draw_training(data: Training, ax: Axes) -> None:
         colour = style.BLACK if k == len(data.by_stage) - 1 else colours[k % 5]
         ax.step(np.maximum(values, 1e-300), shares, where="post", color=colour, ls=LINES[(3 - k) % 4], lw=2.0,
                 label=f"overlap {stage_phrase(stage)}")  # fmt: skip
-    least = min(float(values.min()) for values in data.by_stage.values())
-    ax.set_xlim(max(least, 1e-16), 3.0)
     ax.set_ylim(0, 1.03)
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     n = max(len(values) for values in data.by_stage.values())
-    ax.set_title(f"Training takes overlap away, n = {n:,}")
+    ax.set_title(f"Training takes overlap away, n\u00a0=\u00a0{n:,}")
     ax.set_xlabel("overlap of the posteriors (log scale)")
     ax.set_ylabel("share of pairs with no more")
     ax.grid(axis="y")

@@ -31,7 +31,7 @@ CAPTION = (
 ORDER = 6
 SIZE = (4.9, 4.2)
 PER_ROW = 3
-NARROWEST = 2.9
+NARROWEST = 2.6
 SUPPORTS = ("theorem_2_6", "proposition_3_2")
 NEEDS = "collabtheory verify"
 LADDERS = (
@@ -183,8 +183,8 @@ def _draw_kept(data: Kept, ax: Axes) -> None:
             top = max(top, float(rows["high"].max()))
             n |= {int(count) for count in rows["n"]}
     ax.set_ylim(0, min(1.0, 1.2 * top))
-    users = f"n = {max(n):,} users" if n else ""
-    ax.set_title(f"{data.title}, {users}")
+    users = f", n\u00a0=\u00a0{max(n):,} users" if n else ""
+    ax.set_title(f"{data.title}{users}")
     ax.set_xlabel(data.setting + (" (log scale, and 0)" if logarithmic else ""))
     ax.set_ylabel("neighbours kept (Jaccard overlap)")
     ax.grid(axis="y")
@@ -233,7 +233,7 @@ def _draw_ratios(data: Stabilisation, ax: Axes) -> None:
         axis.set_minor_formatter("")
     ax.text(0.03, 0.97, "above the bound", transform=ax.transAxes, va="top", color="#8a4b12", size=style.NOTE)
     counts = {one.n for one in data.ratios if one.n}
-    users = f", n = {max(counts):,} users" if counts else ""
+    users = f", n\u00a0=\u00a0{max(counts):,} users" if counts else ""
     ax.set_title(rf"$\lambda_A$ = {', '.join(f'{weight:g}' for weight in weights)}{users}")
     ax.set_xlabel("bound of the model (log scale)")
     ax.set_ylabel("with / without alignment (log scale)")

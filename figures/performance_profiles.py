@@ -109,7 +109,7 @@ def draw(data: Profiles, ax: Axes) -> None:
     ax.set_xlim(1.0, LARGEST)
     ax.set_ylim(0, 1.0)
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    ax.set_title(f"{data.data}, n = {data.n_users:,} users, best of {data.n_methods} models")
+    ax.set_title(f"{data.data}, n\u00a0=\u00a0{data.n_users:,} users, best of {data.n_methods} models")
     ax.set_xlabel(r"$\tau$, best nDCG@100 of a user over the model's own (log scale)")
     ax.set_ylabel(r"share of users within $\tau$")
     ax.grid()

@@ -24,7 +24,7 @@ CAPTION = (
     "nothing of how tight a bound is where it applies."
 )
 ORDER = 8
-SIZE = (8.4, 6.6)
+SIZE = (7.2, 6.6)
 NEEDS = "collabtheory verify"
 MADE_UP = ("proof", "search", None)
 STAGE_LOOKS = (

@@ -25,7 +25,7 @@ CAPTION = (
 ORDER = 9
 SIZE = (4.9, 3.9)
 PER_ROW = 3
-NARROWEST = 2.9
+NARROWEST = 2.6
 NEEDS = "collabtheory sweep, or collabtheory verify"
 LADDERS = (
     ("beta", "Weight of the KL", r"$\beta$, weight of the KL"),
@@ -130,7 +130,7 @@ def draw(data: Curve, ax: Axes) -> None:
     if any(data.rising):
         hollow: dict[str, Any] = {"marker": "o", "ms": 6.5, "mew": 1.5, "mec": style.MUTED, "mfc": "white", "ls": ""}
         ax.plot([], [], label="hollow: still rising", **hollow)
-    users = f", n = {data.n:,} users" if data.n else ""
+    users = f", n\u00a0=\u00a0{data.n:,} users" if data.n else ""
     ax.set_title(f"{data.title}{users}")
     ax.set_xlabel(f"{data.setting}{scale}")
     ax.set_ylabel("difference in nDCG@100" if data.difference else "nDCG@100")

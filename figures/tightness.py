@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from collabtheory.errors import DataError
 from collabtheory.report import style
@@ -39,6 +40,7 @@ ROUNDING = 1e-6
 """Left sides that nowhere exceed this are rounding errors, not quantities."""
 SMALLEST = 1e-300
 LEAST_RATIO = 1e-7
+MOST_TICKS = 7
 COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.PURPLE, style.SKY, style.BLACK)
 MARKERS = "osD^vP*X<>hp"
 STAGE_MARKERS = "o^sDvP*X"
@@ -158,6 +160,11 @@ def _draw_sides(data: Sides, ax: Axes) -> None:
     ax.text(0.03, 0.97, "broken", transform=ax.transAxes, va="top", color="#8a4b12", size=style.NOTE)
     ax.set_xlim(low, high)
     ax.set_ylim(low, high)
+    decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    ticks = [10.0**k for k in decades if k % max(1, -(-len(decades) // MOST_TICKS)) == 0]
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(ticks)
+        axis.set_minor_locator(NullLocator())
     n, cases = sum(len(one.left) for one in data.bounds), sum(one.n_cases for one in data.bounds)
     brief = style.panel_width(ax) < 4
     ax.set_title(f"{n:,} of {cases:,} cases" if brief else f"Both sides, {n:,} of {cases:,} cases")
@@ -203,7 +210,7 @@ def _draw_ratios(data: Ratios, ax: Axes) -> None:
     ax.grid(axis="x")
     parts = len({(one.statement, one.part) for one in data.bounds})
     ax.set_title(f"How far below, {parts} inequalities")
-    ax.set_xlabel("left over right side (1 = attained, log scale)")
+    ax.set_xlabel("left over right side (1\u00a0=\u00a0attained, log scale)")
 
 
 __all__ = ["CAPTION", "TITLE", "data", "describe", "draw", "panels"]
