@@ -288,6 +288,7 @@ def test_numbers_among_options_are_numbers():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_claims_are_the_same_bytes_on_every_engine_and_after_the_loss_of_a_worker(scheduler, tmp_path):
     pytest.importorskip("submitit", reason="the extra `cluster` is not installed")
     data, files = load("davis"), select(discover(), STATEMENTS)
