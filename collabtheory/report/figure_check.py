@@ -10,6 +10,7 @@ from collabtheory.errors import DataError
 from collabtheory.report.data_hash import data_fingerprint
 from collabtheory.report.figure_files import FigureFile, figure_data
 from collabtheory.report.figure_side_files import drawing_fingerprint, read_side_file, sha256_of
+from collabtheory.report.image_files import check_formats
 from collabtheory.report.venues import Venue
 from collabtheory.runs.folder import RunFolder
 
@@ -49,7 +50,13 @@ def check_figures(
 
     Stale are images whose data, figure file, house style or venue are others than when they were drawn, that were
     changed by another hand, that are missing (in one of ``formats``, too), or whose data the runs no longer have.
+
+    Raises
+    ------
+    InvalidInput
+        If a format is unknown.
     """
+    check_formats(formats)
     return [_check(runs, figure, out, venue, formats) for figure in figures]
 
 

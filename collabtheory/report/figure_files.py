@@ -30,7 +30,7 @@ from collabtheory.errors import CollabTheoryError, DataError, InvalidInput
 from collabtheory.report.data_hash import data_fingerprint
 from collabtheory.report.figure_layout import draw_pages
 from collabtheory.report.figure_side_files import listed_files, make_side_file, write_side_file
-from collabtheory.report.image_files import FORMATS, save_image
+from collabtheory.report.image_files import FORMATS, check_formats, save_image
 from collabtheory.report.style import house_style
 from collabtheory.report.venues import REPORT, Venue
 from collabtheory.runs.folder import RunFolder, open_run
@@ -212,9 +212,7 @@ def draw_figures(
     """
     if not runs:
         raise InvalidInput("no run is given; name the folder of one")
-    unknown = [one for one in formats if one not in FORMATS]
-    if unknown:
-        raise InvalidInput(f"unknown format {unknown[0]!r}; choose among {', '.join(FORMATS)}")
+    check_formats(formats)
     drawn = []
     for figure in figures:
         if progress is not None:

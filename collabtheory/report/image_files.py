@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -32,10 +32,16 @@ def save_image(figure: Figure, path: Path, venue: Venue = REPORT) -> None:
     OutputError
         If the file cannot be written.
     """
-    save = _SAVE.get(path.suffix.removeprefix("."))
-    if save is None:
-        raise InvalidInput(f"{path.name}: unknown format; choose one of {', '.join(FORMATS)}")
+    check_formats([path.suffix.removeprefix(".")])
+    save = _SAVE[path.suffix.removeprefix(".")]
     write_atomically(path, lambda temporary: save(figure, temporary, venue))
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise InvalidInput if one of them is none of :data:`FORMATS`; the message names those."""
+    for one in formats:
+        if one not in FORMATS:
+            raise InvalidInput(f"unknown format {one!r}; choose among {', '.join(FORMATS)}")
 
 
 def _save_png(figure: Figure, path: Path, venue: Venue) -> None:

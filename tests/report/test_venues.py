@@ -106,7 +106,7 @@ def test_fonts_are_embedded_as_outlines(simple, tmp_path):
 
 
 def test_an_unknown_format_is_refused(simple, tmp_path):
-    with pytest.raises(InvalidInput, match=r"a\.gif: unknown format; choose one of png, svg, pdf"):
+    with pytest.raises(InvalidInput, match="unknown format 'gif'; choose among png, svg, pdf"):
         save_image(simple, tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []
 
