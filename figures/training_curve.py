@@ -113,7 +113,9 @@ def _limits(data: Quantity, ax: Axes) -> None:
 
 
 def _draw_marks(data: Quantity, ax: Axes) -> None:
-    spacing = 0.035 * ax.get_xlim()[1]
+    # Names stand upright, so a line's height is what keeps them apart.
+    inches = 1.35 * style.NOTE / 72
+    spacing = max(0.035, inches * ax.figure.dpi / ax.bbox.width) * ax.get_xlim()[1]
     place, named = -spacing, set()
     for epoch, stage in data.marks:
         ax.axvline(epoch, color=style.MUTED, ls=":", lw=1.1, zorder=1)
