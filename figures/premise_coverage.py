@@ -158,7 +158,8 @@ def _draw_row(found: Sequence[Share], y: float, look: tuple[str, str], ax: Axes)
 def _axes(data: PremiseCoverage, floor: float, ax: Axes) -> None:
     decades = [10.0**k for k in range(round(math.log10(floor)), 1)]
     if style.panel_width(ax) < 5:
-        decades = decades[len(decades) % 2 ^ 1 :: 2] if len(decades) > 4 else decades
+        # Every other one, 100 % among them, and none beside 0.
+        decades = [tick for tick in decades[::-2][::-1] if tick > 1.5 * floor]
     ax.set_xticks([0.0, *decades], [f"{100 * tick:g} %" for tick in (0.0, *decades)])
     ax.set_xticks([], minor=True)
     ax.set_xlim(-0.4 * floor, 1.8)
