@@ -13,7 +13,7 @@ from collabtheory.errors import InvalidInput
 from collabtheory.report import style
 from collabtheory.report.figure_files import draw_figures, load_figure, load_figures
 from collabtheory.report.figure_layout import draw_pages
-from collabtheory.report.figure_text import drawn_texts, faults
+from collabtheory.report.figure_text import drawn_texts, faults, wrapped
 from collabtheory.report.image_files import save_image
 from collabtheory.report.venues import REPORT, SMALLEST_TEXT, VENUES, get_venue, grid
 
@@ -257,3 +257,13 @@ def test_panel_width_is_that_of_the_page_as_drawn():
     assert style.panel_width(axes[1]) == pytest.approx(5.5 / 2 / (7 / 9))
     with pytest.raises(InvalidInput, match="belong to no panel"):
         style.panel_width(figure.add_axes((0, 0, 1, 1)))
+
+
+@pytest.mark.parametrize("width", range(1, 60))
+def test_no_line_breaks_within_a_formula_or_before_a_percent_sign(width):
+    words = "the distance $W_1 (q_u, q_v)$ of 12 % of all\nusers and $a + b$"
+    lines = wrapped(words, width)
+    assert all(line.count("$") % 2 == 0 and not line.startswith("%") for line in lines)
+    assert " ".join(lines) == words.replace("\n", " ")
+    assert any(line.startswith("users") for line in lines)
+    assert all(len(line) <= max(width, len("$W_1 (q_u, q_v)$")) for line in lines)
