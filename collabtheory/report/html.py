@@ -33,7 +33,7 @@ from collabtheory.runs.files import write_text
 from collabtheory.runs.folder import RunFolder, open_run
 from collabtheory.runs.published import note_published
 
-LARGE_IMAGE = 300_000
+LARGE_IMAGE = 200_000
 """Bytes from which on a figure is shown in its smaller format."""
 LIMITS = (
     "Vacuous is not passed. A statement whose premise no pair meets is true there, and tells nothing.",

@@ -17,7 +17,10 @@ _TOKEN = re.compile(r"\\(?:left|right)\s*(?:\\[a-zA-Z]+|\\.|.)|\\[a-zA-Z]+|\\.|\
 _OPENS = ("{", "(", "[", r"\{", r"\langle", r"\lVert", r"\lvert", r"\lfloor", r"\lceil")
 _CLOSES = ("}", ")", "]", r"\}", r"\rangle", r"\rVert", r"\rvert", r"\rfloor", r"\rceil")
 _RELATIONS = ("=", "<", ">", r"\le", r"\leq", r"\ge", r"\geq", r"\to", r"\implies", r"\Rightarrow", r"\iff", r"\approx")
-_UNREADABLE = (*(one for one in vars(exceptions).values() if isinstance(one, type)), ElementTree.ParseError)
+_UNREADABLE: tuple[type[Exception], ...] = (
+    ElementTree.ParseError,
+    *(one for one in vars(exceptions).values() if isinstance(one, type) and issubclass(one, Exception)),
+)
 _NAMESPACE = "{http://www.w3.org/1998/Math/MathML}m"
 _FORMULA = re.compile(r"\$([^$]+)\$")
 _FUNCTIONS = ("log", "exp", "max", "min", "cosh", "sinh", "tanh", "sup", "inf")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from typing import Any
 
 from collabtheory.errors import DataError
 from collabtheory.runs.folder import RunFolder
@@ -57,8 +58,8 @@ def statement_texts(run: RunFolder) -> dict[str, StatementText]:
     names = {field.name for field in fields(StatementText)}
     if not isinstance(held, dict) or any(not isinstance(one, dict) or set(one) != names for one in held.values()):
         raise DataError(f"{path}: its statements do not have the fields {', '.join(sorted(names))}; verify again")
-    return {name: StatementText(**{key: _frozen(value) for key, value in one.items()}) for name, one in held.items()}
+    return {name: StatementText(**_frozen(one)) for name, one in held.items()}
 
 
-def _frozen(value: str | list[str]) -> str | tuple[str, ...]:
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(fields_of: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields_of.items()}

@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from collabtheory.claims.discovery import StatementFile
+from collabtheory.claims.results import write_statements
+from collabtheory.claims.statement import Statement
 from collabtheory.errors import DataError
 from collabtheory.report.figure_files import DrawnFigure
 from collabtheory.report.html import render_report
@@ -48,6 +51,14 @@ def test_section_says_what_the_statement_says_assumes_and_does_not_say(told):
     assert "by symmetry" in section
     assert "collabtheory explain t" in section
     assert "collabtheory attack t" in section
+
+
+def test_statements_that_a_run_keeps_are_read_as_they_were_written(told):
+    statement = Statement("t", "T", "a paper", "So\nit is.", ("$x > 0$",), ("by symmetry",), ("nothing",))
+    write_statements(told.path, [StatementFile(told.path / "t.py", statement, ())])
+    (one,) = statement_texts(told).values()
+    assert (one.title, one.source, one.text, one.file) == ("T", "a paper", "So\nit is.", "t.py")
+    assert (one.assumptions, one.unchecked, one.limits) == (("$x > 0$",), ("by symmetry",), ("nothing",))
 
 
 def test_run_of_an_earlier_version_shows_titles_alone(run_of, parts):
