@@ -231,7 +231,7 @@ def test_the_table_is_drawn_in_wide_panels_and_its_numbers_move_to_the_foot_of_n
 
 
 def test_the_table_covers_no_pair(figure, run_with):
-    frame = pair_rows(transport_cost=np.geomspace(1.0, 1.5, 2000), sharing_radius=np.full(2000, 2e-5))
+    frame = pair_rows(transport_cost=np.geomspace(1.0, 1.5, 2000))
     (panel,) = figure(NAME).data(run_with(frame)).panels
     columns = np.flatnonzero(panel.density.any(axis=1))
     assert columns[2] >= 0.45 * len(panel.density)

@@ -78,6 +78,18 @@ def test_sparsity_has_plain_and_partial_correlations_and_leaves_undefined_codes_
     assert np.isnan(by_history.given_other.value)
 
 
+def test_the_correlation_at_a_fixed_measure_is_that_of_the_residuals_of_the_ranks(figure, portrayed):
+    from collabtheory.runs.portrait_files import users
+
+    for panel in figure("sparsity_against_familiarity").data(portrayed).panels:
+        table = users(portrayed, panel.setting)
+        other = "popularity" if panel.measure == "n_items" else "n_items"
+        x, y, z = (stats.rankdata(table[name]) for name in (panel.measure, "hoyer", other))
+        line = np.column_stack([np.ones(60), z])
+        left = [ranks - line @ np.linalg.lstsq(line, ranks, rcond=None)[0] for ranks in (x, y)]
+        assert panel.given_other.value == pytest.approx(stats.pearsonr(*left).statistic)
+
+
 def test_sparsity_panels_say_what_is_held_fixed(figure, portrayed, drawn):
     module = figure("sparsity_against_familiarity")
     data = module.data(portrayed)
