@@ -159,7 +159,7 @@ def history_classes(sizes: np.ndarray) -> tuple[str, tuple[str, ...], np.ndarray
         members = np.array([names.index(name) for name in cohorts])
         return "length of history", tuple(f"{name} items" for name in names), members
     borders = np.unique(np.quantile(sizes, [1 / 3, 2 / 3], method="higher"))
-    thirds = np.unique(np.searchsorted(borders, sizes), return_inverse=True)[1]
+    thirds = np.unique(np.searchsorted(borders, sizes, side="right"), return_inverse=True)[1]
     spans = [(sizes[thirds == k].min(), sizes[thirds == k].max()) for k in range(int(thirds.max()) + 1)]
     return "length of history", tuple(f"{a}-{b} items" if a < b else f"{a} items" for a, b in spans), thirds
 

@@ -65,7 +65,7 @@ function frameOf(places, state, width, height, pad) {
 function stepFor(span, about) {
   const raw = span / about;
   const power = 10 ** Math.floor(Math.log10(raw));
-  return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= raw);
+  return [1, 2, 5, 10].map((m) => m * power).find((step) => step >= 0.7 * raw);
 }
 
 function axesOf(frame, state, width, height, pad) {
@@ -129,12 +129,13 @@ function makeMap(svg, world, mini) {
   const front = make('g', { class: 'front' });
   const marks = world.names.map(() => make('g', { class: 'mark' }, make('path', { d: SHAPES[0] })));
   svg.append(back, make('g', { class: 'marks' }, ...marks), front);
-  const pad = mini ? { left: 8, right: 8, top: 8, bottom: 8 } : { left: 44, right: 14, top: 14, bottom: 40 };
+  const pad = mini ? { left: 8, right: 8, top: 8, bottom: 8 } : { left: 44, right: 14, top: 46, bottom: 40 };
 
   function draw(state, setting, portrait, width, height) {
     svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     const places = placesOf(world, setting, state);
-    const frame = frameOf(places, state, width, height, state.view === 'principal' ? pad : { ...pad, left: 14, bottom: 14 });
+    const room = { principal: pad, distance: { ...pad, left: 14, bottom: 14 }, neighbourly: { ...pad, left: 14, top: 14, bottom: 14 } }[state.view];
+    const frame = frameOf(places, state, width, height, room);
     const at = places.map(([x, y]) => [frame.x(x), frame.y(y)]);
     const strong = [...portrait.helpers.slice(0, LINES), ...portrait.hurters.slice(0, LINES)].map((one) => one.v);
     const pinned = new Set([state.chosen, state.partner, ...strong, ...portrait.within.map((one) => one.v)]);
@@ -170,7 +171,7 @@ function makeMap(svg, world, mini) {
     [['heuristic', looked || portrait.heuristicReach], ['certified', looked || portrait.reach]].forEach(([kind, one], i) => {
       if (!one || !(one[kind] > 0)) return;
       const words = `radius ${kind}, for user ${world.names[one.v]}: ${shortNumber(one[kind])}`;
-      front.append(discOf(frame, place, one[kind], kind, words, [pad.left + 6, 36 - 18 * i]));
+      front.append(discOf(frame, place, one[kind], kind, words, [14, 34 - 18 * i]));
     });
   }
 
