@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from collabtheory.data import Interactions
 from collabtheory.errors import InvalidInput
+from collabtheory.runs.memory import rows_within
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,19 @@ def nearest_in_input(data: Interactions, users: np.ndarray, eligible: np.ndarray
     """Return for each user the other eligible one at the smallest ``||x_u - x_v||_1 / (n_u + n_v)``, and this."""
     if len(users) == 0 or len(eligible) < 2:
         return users[:0], np.zeros(0)
-    shared = (data.matrix[users] @ data.matrix[eligible].T).toarray()
+    # Shared items, their copy in float64, the distance and its divisor.
+    rows = rows_within(32 * len(eligible), most=len(users), what=f"the nearest of {len(eligible):,} users in input")
+    columns = data.matrix[eligible].T.tocsr()
+    found = [_nearest(data, users[start : start + rows], eligible, columns) for start in range(0, len(users), rows)]
+    nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return eligible[nearest], distance
+
+
+def _nearest(
+    data: Interactions, users: np.ndarray, eligible: np.ndarray, columns: sparse.csr_array
+) -> tuple[np.ndarray, np.ndarray]:
+    shared = (data.matrix[users] @ columns).toarray()
     distance = 1.0 - 2.0 * shared / (data.sizes[users][:, None] + data.sizes[eligible][None, :])
     distance[users[:, None] == eligible[None, :]] = np.inf
     nearest = np.argmin(distance, axis=1)
-    return eligible[nearest], distance[np.arange(len(users)), nearest]
+    return nearest, distance[np.arange(len(users)), nearest]

@@ -15,6 +15,7 @@ from collabtheory.models.recommender import from_autoencoder
 from collabtheory.models.specification import ModelSpec
 from collabtheory.transfer import TransferKernels
 from collabtheory.transfer.population import neighbour_distances, population_flops, population_influence
+from collabtheory.transfer.users import nearest_in_input
 from collabtheory.transfer.work import gram_flops
 
 
@@ -133,3 +134,17 @@ def test_pairs_command_says_what_it_will_take_and_writes_the_histograms(tmp_path
     )
     assert call("pairs", "model.safetensors", "--data", "davis", "--memory", "lots") == 2
     assert "memory must be a size" in capsys.readouterr().err
+
+
+def test_nearest_users_in_input_are_those_of_brute_force_whatever_the_memory_bound(world, monkeypatch):
+    _, data = world
+    monkeypatch.setattr("collabtheory.runs.memory.budget", lambda: 32 * data.n_users * 7)
+    eligible = np.flatnonzero(data.sizes > 0)
+    nearest, distance = nearest_in_input(data, eligible, eligible)
+    sets = [set(data.matrix[[row]].indices.tolist()) for row in range(data.n_users)]
+    for user, found, length in zip(eligible, nearest, distance, strict=True):
+        distances = {
+            v: len(sets[user] ^ sets[v]) / (len(sets[user]) + len(sets[v])) for v in eligible.tolist() if v != user
+        }
+        assert length == pytest.approx(min(distances.values()))
+        assert found == min(v for v, one in distances.items() if one == pytest.approx(length))
