@@ -117,7 +117,7 @@ def verify(
                 on_event=on_event,
                 on_plan=lambda plan: expect(len(plan.tasks)),
                 engine=workers,
-                portraits=not ids,
+                portraits=not ids and checks is None,
             )
     report = write_report(outcome.folder)
     _print_outcome(outcome.folder, as_json=json)
