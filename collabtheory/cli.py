@@ -76,6 +76,9 @@ def verify(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the records as JSON lines instead of the table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    figures: Annotated[
+        bool, typer.Option(help="Draw the figures of the report; `collabtheory report` can later.")
+    ] = True,
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
     min_item_users: MinItemUsers = None,
@@ -119,7 +122,7 @@ def verify(
                 engine=workers,
                 portraits=not ids and checks is None,
             )
-    report = write_report(outcome.folder)
+    report = write_report(outcome.folder, None if figures else ())
     _print_outcome(outcome.folder, as_json=json)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     raise typer.Exit(outcome.exit_code(strict=strict))

@@ -73,7 +73,7 @@ def test_another_model_in_the_same_folder_replaces_the_results(data, tmp_path):
         outcome = verify_model(model, data, tmp_path, files=files, pairs=PAIRS)
     models = {record["model"] for record in outcome.records if record["model"]}
     assert len(models) == 1
-    ct.report.write_report(tmp_path)
+    ct.report.write_report(tmp_path, figures=())
     assert (tmp_path / "report.html").exists()
 
 

@@ -131,7 +131,7 @@ def test_a_folder_that_is_no_run_is_neither_written_nor_emptied(run, tmp_path):
     (tmp_path / "mine" / "run.json").write_text('{"tool": "other"}')
     (tmp_path / "mine" / "models").mkdir()
     (tmp_path / "mine" / "models" / "weights.bin").write_text("precious")
-    code, _, err = run("verify", "proposition_3_1", "--data", "davis", "--out", "mine", "--quiet")
+    code, _, err = run("verify", "proposition_3_1", "--data", "davis", "--out", "mine", "--quiet", "--no-figures")
     assert code == 2
     assert "not a run folder" in err
     assert sorted(path.name for path in (tmp_path / "mine").rglob("*")) == ["models", "run.json", "weights.bin"]
@@ -148,7 +148,7 @@ def test_a_folder_that_is_no_run_is_neither_written_nor_emptied(run, tmp_path):
 def test_tiny_and_uniform_data_give_verdicts_and_catch_every_control(run, tmp_path, name, sets):
     rows = [f"{u},{i}" for u, items in sets.items() for i in items]
     (tmp_path / f"{name}.csv").write_text("user,item\n" + "\n".join(rows) + "\n")
-    code, out, err = run("verify", "--data", f"{name}.csv", "--quiet", "--json", "--jobs", "1")
+    code, out, err = run("verify", "--data", f"{name}.csv", "--quiet", "--json", "--jobs", "1", "--no-figures")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0, err
     assert all(record["caught"] for record in records if record["control"])
@@ -160,7 +160,9 @@ def test_a_checkpoint_for_other_items_is_refused(run, tmp_path):
     assert run("train", "--data", "davis", "--out", "m.safetensors", "--epochs", "1")[0] == 0
     rows = "".join(f"{u},thing{(u + i) % 14}\n" for u in range(20) for i in range(6))
     (tmp_path / "other.csv").write_text("user,item\n" + rows)
-    code, _, err = run("verify", "proposition_3_1", "--data", "other.csv", "--model", "m.safetensors", "--quiet")
+    code, _, err = run(
+        "verify", "proposition_3_1", "--data", "other.csv", "--model", "m.safetensors", "--quiet", "--no-figures"
+    )
     assert code == 2
     assert "of the model's items" in err
 
@@ -169,7 +171,9 @@ def test_what_a_check_prints_never_reaches_the_json(run, tmp_path):
     source = (bundled_folder("proofs_checks") / "proposition_3_1_alignment_loss.py").read_text()
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / "p.py").write_text(source + '\nprint("noise")\n')
-    code, out, _ = run("verify", "--data", "davis", "--checks", "checks", "--json", "--quiet", "--jobs", "1")
+    code, out, _ = run(
+        "verify", "--data", "davis", "--checks", "checks", "--json", "--quiet", "--jobs", "1", "--no-figures"
+    )
     assert code == 0
     assert all(json.loads(line)["id"] == "proposition_3_1" for line in out.splitlines())
 
@@ -243,6 +247,7 @@ def test_train_writes_a_checkpoint_that_verify_reads(run, tmp_path):
         "--jobs",
         "1",
         "--quiet",
+        "--no-figures",
     )
     assert code == 0, err
     assert "proposition_3_1" in out or "Proposition 3.1" in out

@@ -18,7 +18,7 @@ SOME = ("theorem_2_3", "lemma_2_4", "beta_kl", "proposition_3_1")
 """Statements for runs that are about running: they have every kind of check, a ladder among them."""
 COMMAND = [
     sys.executable, "-c", "from collabtheory.cli import main; main()", "verify",
-    "--data", "davis", "--quiet", "--jobs", "1",
+    "--data", "davis", "--quiet", "--jobs", "1", "--no-figures",
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def records(folder):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
-    done = verify(folder, *SOME, "--jobs", "2")
+    done = verify(folder, *SOME, "--jobs", "2", "--figures")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -241,7 +241,7 @@ def test_a_users_own_file_is_verified(tmp_path):
     rows = [f"p{u},t{(u * 7 + i * i) % 30}" for u in range(40) for i in range(9)]
     (tmp_path / "my.csv").write_text("user,item\n" + "\n".join(dict.fromkeys(rows)) + "\n")
     done = subprocess.run(
-        [*COMMAND[:4], *SOME, "--data", "my.csv", "--quiet", "--jobs", "1"],
+        [*COMMAND[:4], *SOME, "--data", "my.csv", "--quiet", "--jobs", "1", "--no-figures"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
