@@ -13,15 +13,18 @@ from collabtheory.transfer.functions import (
     gradient_norms,
     step_loss_change,
     step_loss_change_pairs,
+    step_loss_change_surrogate,
 )
 from collabtheory.transfer.kernels import TransferKernels
+from collabtheory.transfer.loss_change_surrogate import LossChangeEstimate
 from collabtheory.transfer.mismatch_forms import MismatchForms, content_mismatch_forms
 from collabtheory.transfer.radii import aligned_radius, sharing_radius
 from collabtheory.transfer.sensitivities import Sensitivities
 from collabtheory.transfer.step_sizes import step_curvatures, step_range
-from collabtheory.transfer.work import gram_flops, loss_change_flops
+from collabtheory.transfer.work import gram_flops, loss_change_flops, surrogate_flops
 
 __all__ = [
+    "LossChangeEstimate",
     "MismatchForms",
     "Sensitivities",
     "TransferKernels",
@@ -42,7 +45,9 @@ __all__ = [
     "step_curvatures",
     "step_loss_change",
     "step_loss_change_pairs",
+    "step_loss_change_surrogate",
     "step_range",
+    "surrogate_flops",
     "transport_cost",
     "tube_radius",
 ]

@@ -22,10 +22,12 @@ from collabtheory.transfer.decoders import FrozenDecoder, freeze
 from collabtheory.transfer.gaps import gradient_gaps
 from collabtheory.transfer.independent_pairing import SampledGram, same_sample_gram
 from collabtheory.transfer.loss_change import loss_changes, pair_loss_changes
+from collabtheory.transfer.loss_change_surrogate import LossChangeEstimate, surrogate_loss_changes
 from collabtheory.transfer.mismatch import mismatches
 from collabtheory.transfer.sensitivities import Sensitivities, sensitivities
 from collabtheory.transfer.slopes import largest_slopes
 from collabtheory.transfer.tangents import alignments
+from collabtheory.transfer.work import announce, loss_change_flops
 
 
 class TransferKernels:
@@ -207,6 +209,8 @@ class TransferKernels:
         if self.path == "torch_func":
             changes = torch.stack([self._automatic_changes(rates, rows, int(v)) for v in columns], 2)
         else:
+            work = loss_change_flops(self._widths, len(rows), len(columns), self.n_samples)
+            announce("loss change of all pairs", len(rates) * work)
             changes = loss_changes(self.sensitivities, rates, rows, columns)
         refuse_overflow(changes, rates)
         return self._give(changes if np.ndim(learning_rate) else changes[0])
@@ -226,6 +230,23 @@ class TransferKernels:
             changes = pair_loss_changes(self.sensitivities, rates, users, sources)
         refuse_overflow(changes, rates)
         return self._give(changes if np.ndim(learning_rate) else changes[0])
+
+    def step_loss_change_surrogate(
+        self,
+        learning_rate: Rates,
+        *,
+        rng: np.random.Generator,
+        n_items: int = 256,
+        users: Any = None,
+        sources: Any = None,
+    ) -> LossChangeEstimate:
+        """Return estimates from a few items; see :func:`collabtheory.transfer.step_loss_change_surrogate`."""
+        rates = read_rates(learning_rate)
+        rows, columns = (read_rows(*of, self.n_users) for of in (("users", users), ("sources", sources)))
+        found = surrogate_loss_changes(self.sensitivities, rates, rows, columns, n_items, rng)
+        refuse_overflow(found[0], rates)
+        change, error = (self._give(values if np.ndim(learning_rate) else values[0]) for values in found)
+        return LossChangeEstimate(change, error)
 
     @cached_property
     def _automatic(self) -> AutomaticDecoder:
@@ -263,6 +284,11 @@ class TransferKernels:
         if not all_finite(result):
             raise NumericalFailure("a gradient is not finite: the likelihood overflows at the decoder's logits")
         return result if self._gives_torch else result.numpy()
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        layers = self._decoder.layers or ()
+        return (*(layer.n_inputs for layer in layers), self._contents.n_items)
 
     def _check_widths(self) -> None:
         layers = self._decoder.layers

@@ -17,13 +17,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from collabtheory.transfer.buffers import aligned_empty
 from collabtheory.transfer.differences import activation_change
 from collabtheory.transfer.remainders import Remainder, remainder_of
-from collabtheory.transfer.sensitivities import BLOCK_ROWS, Sensitivities, Users, bias_term
+from collabtheory.transfer.sensitivities import Sensitivities, Users, bias_term
+
+STEP_ROWS = 512
+"""Rows moved at once: each product packs the last weights anew, which 256 rows do not pay back."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class Rows:
     """What each layer sees of some users: inputs, pre-activations and deltas, each ``(B, R, width)``."""
 
     inputs: tuple[Tensor, ...]
@@ -37,12 +41,12 @@ def loss_changes(state: Sensitivities, rates: list[float], users: Tensor, source
     result = torch.empty(len(rates), len(users), len(sources), dtype=state.dtype)
     if result.numel() == 0:
         return result
-    step = max(1, BLOCK_ROWS // state.n_samples)
+    step = max(1, STEP_ROWS // state.n_samples)
     start = 0
     for block in torch.split(users, step):
-        target = _rows(state, block, top=False, flat=True)
+        target = rows_of(state, block, top=False, flat=True)
         remainder = remainder_of(state, block)
-        change = torch.empty(1, len(block) * state.n_samples, state.contents.n_items, dtype=state.dtype)
+        change = aligned_empty(len(block) * state.n_samples, state.contents.n_items, state.dtype)[None]
         for position, source, kernels in _each_source(state, target, remainder, sources, step):
             for k, rate in enumerate(rates):
                 rows = _propagate(state, target, source, kernels, remainder, rate, change)
@@ -55,11 +59,11 @@ def loss_changes(state: Sensitivities, rates: list[float], users: Tensor, source
 def pair_loss_changes(state: Sensitivities, rates: list[float], rows: Tensor, columns: Tensor) -> Tensor:
     """Return the same for the pairs ``(rows[p], columns[p])`` only, ``(rates, P)``."""
     result = torch.empty(len(rates), len(rows), dtype=state.dtype)
-    step = max(1, BLOCK_ROWS // state.n_samples)
+    step = max(1, STEP_ROWS // state.n_samples)
     for start in range(0, len(rows), step):
         here = slice(start, min(start + step, len(rows)))
-        target = _rows(state, rows[here], top=False)
-        source = _rows(state, columns[here], top=True)
+        target = rows_of(state, rows[here], top=False)
+        source = rows_of(state, columns[here], top=True)
         remainder = remainder_of(state, rows[here])
         kernels = (
             target.inputs[0] @ source.inputs[0].transpose(1, 2) + bias_term(state.layers[0]),
@@ -71,18 +75,20 @@ def pair_loss_changes(state: Sensitivities, rates: list[float], rows: Tensor, co
     return result
 
 
-def _rows(state: Sensitivities, users: Users, *, top: bool, flat: bool = False) -> _Rows:
+def rows_of(state: Sensitivities, users: Users, *, top: bool, flat: bool = False) -> Rows:
+    """Gather the rows of ``users``: one batch a user, or a single batch; with output sensitivities or without."""
+
     def gather(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         found = (state.of(tensor, users) for tensor in tensors)
         return tuple(rows.reshape(1, -1, rows.shape[-1]) if flat else rows for rows in found)
 
     deltas = gather(state.deltas)
-    return _Rows(gather(state.inputs), gather(state.pre_activations), (*deltas, state.top(users)) if top else deltas)
+    return Rows(gather(state.inputs), gather(state.pre_activations), (*deltas, state.top(users)) if top else deltas)
 
 
 def _each_source(
-    state: Sensitivities, target: _Rows, remainder: Remainder, sources: Tensor, step: int
-) -> Iterator[tuple[int, _Rows, tuple[Tensor, Tensor]]]:
+    state: Sensitivities, target: Rows, remainder: Remainder, sources: Tensor, step: int
+) -> Iterator[tuple[int, Rows, tuple[Tensor, Tensor]]]:
     # Products with the codes and sensitivities of one source have only S columns; made for many sources at once,
     # they run at full rate.
     n_samples = state.n_samples
@@ -90,43 +96,61 @@ def _each_source(
     repeats = target.inputs[0].shape[1] // len(direction)
     position = 0
     for block in torch.split(sources, step):
-        rows = _rows(state, block, top=True)
+        rows = rows_of(state, block, top=True)
         code_kernel = target.inputs[0][0] @ rows.inputs[0].flatten(0, 1).T + bias_term(state.layers[0])
         direction_kernel = (direction @ rows.deltas[-1].flatten(0, 1).T).repeat_interleave(repeats, 0)
         for v in range(len(block)):
             columns = slice(v * n_samples, (v + 1) * n_samples)
-            one = _Rows(*(tuple(t[v : v + 1] for t in group) for group in (rows.inputs, (), rows.deltas)))
+            one = Rows(*(tuple(t[v : v + 1] for t in group) for group in (rows.inputs, (), rows.deltas)))
             yield position, one, (code_kernel[None, :, columns], direction_kernel[None, :, columns])
             position += 1
 
 
 def _propagate(
     state: Sensitivities,
-    target: _Rows,
-    source: _Rows,
+    target: Rows,
+    source: Rows,
     kernels: tuple[Tensor, Tensor],
     remainder: Remainder,
     rate: float,
     change: Tensor,
 ) -> Tensor:
     """Return the loss change of each row of the target, ``(B, R)``; ``change`` ``(B, R, I)`` is overwritten."""
-    step = -rate / state.n_samples
     code_kernel, direction_kernel = kernels
-    factors = step * code_kernel
-    loss = torch.zeros(factors.shape[:2], dtype=state.dtype)
-    hidden: Tensor | None = None
-    last = len(state.layers) - 1
-    for position, layer in enumerate(state.layers):
-        if hidden is not None:
-            moved = target.inputs[position] + hidden
-            factors = step * (moved @ source.inputs[position].transpose(1, 2) + bias_term(layer))
-        moved_pre = torch.bmm(factors, source.deltas[position], out=change if position == last else None)
-        if hidden is not None:
-            moved_pre.view(-1, layer.n_outputs).addmm_(hidden.view(-1, layer.n_inputs), layer.weight.T)
-        if position < last:
-            pre, value = target.pre_activations[position], target.inputs[position + 1]
-            hidden = activation_change(layer.activation, pre, value, moved_pre)
+    factors, hidden = hidden_change(state, target, source, code_kernel, rate)
+    _low_rank(factors, source.deltas[-1], change)
+    loss = (factors * direction_kernel).sum(-1)
     if hidden is not None:
+        last = state.layers[-1]
+        change.view(-1, last.n_outputs).addmm_(hidden.view(-1, last.n_inputs), last.weight.T)
         shape = (*remainder.direction_hidden.shape[:2], -1, hidden.shape[-1])
         loss += (hidden.view(shape) * remainder.direction_hidden[:, :, None, :]).sum(-1).view(loss.shape)
-    return loss + (factors * direction_kernel).sum(-1) + remainder(change)
+    return loss + remainder(change)
+
+
+def hidden_change(
+    state: Sensitivities, target: Rows, source: Rows, code_kernel: Tensor, rate: float
+) -> tuple[Tensor, Tensor | None]:
+    """Return the ``k_t`` of the last layer, ``(B, R, S)``, and the change ``dh`` of its input, ``(B, R, a_L)``.
+
+    ``code_kernel`` is ``z_vt . z_us + 1``; without a hidden layer there is no ``dh``.
+    """
+    step = -rate / state.n_samples
+    factors = step * code_kernel
+    hidden: Tensor | None = None
+    for position, layer in enumerate(state.layers[:-1]):
+        moved_pre = _low_rank(factors, source.deltas[position])
+        if hidden is not None:
+            moved_pre.view(-1, layer.n_outputs).addmm_(hidden.view(-1, layer.n_inputs), layer.weight.T)
+        pre, value = target.pre_activations[position], target.inputs[position + 1]
+        hidden = activation_change(layer.activation, pre, value, moved_pre)
+        following = source.inputs[position + 1].transpose(1, 2)
+        factors = step * ((value + hidden) @ following + bias_term(state.layers[position + 1]))
+    return factors, hidden
+
+
+def _low_rank(factors: Tensor, deltas: Tensor, out: Tensor | None = None) -> Tensor:
+    if len(factors) > 1:
+        return torch.bmm(factors, deltas, out=out)
+    # A batch of one would be copied where its rows are padded.
+    return torch.mm(factors[0], deltas[0], out=None if out is None else out[0])[None]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
+
+_LOG = logging.getLogger("collabtheory")
 
 
 def gram_flops(widths: Sequence[int], n_users: int, n_samples: int) -> float:
@@ -48,3 +51,39 @@ def loss_change_flops(widths: Sequence[int], n_users: int, n_sources: int, n_sam
     dense = sum(a * b for a, b in layers[1:])
     low_rank = n_samples * (sum(a + b for a, b in layers))
     return float(2 * rows * (dense + low_rank))
+
+
+def surrogate_flops(widths: Sequence[int], n_users: int, n_sources: int, n_samples: int, n_items: int) -> float:
+    """Return the work of the surrogate loss changes: ``n_items`` instead of all in the last layer, for every step.
+
+    Two products of output sensitivities come once for each pair of rows, and the pass through all items once for each
+    user. A source's own items, a few more, are not counted.
+
+    Parameters
+    ----------
+    widths
+        ``(d, hidden..., I)`` of the decoder.
+    n_users, n_sources, n_samples
+        As in :func:`loss_change_flops`.
+    n_items
+        Items per pair.
+
+    Examples
+    --------
+    >>> round(surrogate_flops((200, 600, 20000), 1024, 1024, 1, 256) / 1e9, 1)
+    483.2
+    """
+    rows = n_users * n_samples
+    few = loss_change_flops((*widths[:-1], min(n_items, widths[-1])), n_users, n_sources, n_samples)
+    kernels = 4.0 * rows * n_sources * n_samples * widths[-1]
+    return few + kernels + 6.0 * rows * widths[-2] * widths[-1]
+
+
+ANNOUNCED_FROM = 1e13
+"""Operations from which a kernel says what it is about to do: minutes on one core."""
+
+
+def announce(what: str, flops: float) -> None:
+    """Log what a large computation will cost, before it starts (``logging``, level WARNING)."""
+    if flops >= ANNOUNCED_FROM:
+        _LOG.warning("%s: about %.1e floating-point operations; fewer sources= or users= cost less", what, flops)
