@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from matplotlib.image import AxesImage
 from collabtheory.errors import DataError
 from collabtheory.report import style
 from collabtheory.report.binning import signed_root, signed_square
-from collabtheory.report.formats import share, without_unit
+from collabtheory.report.interval_words import rounded_share, share_with_interval
+from collabtheory.report.user_order import Blocks, community_blocks, like_beside_like
 from collabtheory.runs.folder import RunFolder
 from collabtheory.runs.portrait_files import (
     GIVEN,
@@ -60,22 +60,12 @@ COLUMNS = (
 )
 TICKS = (-1.0, -0.25, 0.0, 0.25, 1.0)
 NARROW = 3.6  # inches of a panel below which its words are cut short
-MOST_BLOCKS = 40  # more borders than this would hide the cells
 
 # Lightness falls from hurting to helping, so that the sign survives without colour.
 INFLUENCE = LinearSegmentedColormap.from_list(
     "influence",
     [(0.0, "#00172b"), (0.2, "#00457a"), (0.38, "#4b95c9"), (0.5, "#b4bcc3"), (0.6, "#efe06e"), (1.0, "#fff21a")],
 ).with_extremes(bad="white")
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Communities planted in the data, as positions in the order of the users; empty where none are known."""
-
-    borders: tuple[int, ...]  # before which a community begins
-    theme_borders: tuple[int, ...]  # those of them before which a theme begins
-    themes: tuple[tuple[float, str], ...]  # middle and name of each theme
 
 
 @dataclass(frozen=True)
@@ -109,10 +99,10 @@ def data(run: RunFolder) -> InfluenceMatrix:
         raise DataError(f"{run.path} has no pairs of portrayed users drawn at random; run `collabtheory verify` again")
     truth = _truth(run, reference, order)
     if truth is None:
-        order, blocks = order[_like_together(tables[reference], order)], Blocks((), (), ())
+        order, blocks = order[like_beside_like(tables[reference], order)], Blocks((), (), ())
     else:
         truth = truth.sort_values(list(truth.columns), kind="stable")
-        order, blocks = truth.index.to_numpy(), _blocks(truth)
+        order, blocks = truth.index.to_numpy(), community_blocks(truth)
     return InfluenceMatrix(tuple(_panel(name, tables[name], order, blocks) for name in names))
 
 
@@ -124,8 +114,8 @@ def panels(data: InfluenceMatrix) -> tuple[Panel, ...]:
 def describe(data: InfluenceMatrix) -> str:
     """Return what the figure shows, in words."""
     parts = [
-        f"{SETTINGS[panel.setting]}: v helps u in {_with_interval(panel.helping)} of {panel.helping.n:,} pairs, and "
-        f"{_with_interval(panel.far_help)} of all help comes from users far in input"
+        f"{SETTINGS[panel.setting]}: v helps u in {share_with_interval(panel.helping)} of {panel.helping.n:,} pairs, "
+        f"and {share_with_interval(panel.far_help)} of all help comes from users far in input"
         for panel in data.panels
     ]
     return f"Influence of {len(data.panels[0].influence):,} users on each other. {'; '.join(parts)}."
@@ -140,7 +130,7 @@ def draw(data: Panel, ax: Axes) -> None:
     _draw_borders(data, ax, narrow=narrow)
     ax.set_title("\n".join(_title_lines(data, narrow=narrow)), size=10.0)
     ax.set_xlabel("v, who steps" if narrow else f"user v, who takes the step ({n:,} users)", labelpad=2)
-    ax.set_ylabel("u, whose loss changes" if narrow else f"user u, whose loss changes ({n:,} users)")
+    ax.set_ylabel(f"loss of u ({n:,} users)" if narrow else f"user u, whose loss changes ({n:,} users)")
     ax.set_xticks([])
     names = [label.split()[-1] if narrow else label for _, label in data.blocks.themes]
     ax.set_yticks([place for place, _ in data.blocks.themes], names, rotation=0 if narrow else 90, va="center")
@@ -150,7 +140,7 @@ def draw(data: Panel, ax: Axes) -> None:
 
 
 def _title_lines(data: Panel, *, narrow: bool) -> tuple[str, str, str]:
-    help_, far = _rounded(data.helping), _rounded(data.far_help)
+    help_, far = rounded_share(data.helping), rounded_share(data.far_help)
     if np.isnan(data.far_help.value):
         far = "nobody helps"
     else:
@@ -226,44 +216,3 @@ def _truth(run: RunFolder, setting: str, order: np.ndarray) -> pd.DataFrame | No
         return None
     columns = [name for name in ("theme", "shelf", "community") if name in truth]
     return truth[columns].set_index(users(run, setting)["u"].to_numpy()).loc[order]
-
-
-def _blocks(truth: pd.DataFrame) -> Blocks:
-    theme = truth[truth.columns[0]].to_numpy()
-    borders, theme_borders = _changes(truth.to_numpy()), _changes(theme[:, None])
-    ends = (0, *theme_borders, len(theme))
-    # Counted from 1, as the items of planted worlds are named.
-    themes = tuple(
-        ((first + last - 1) / 2, f"{truth.columns[0]} {int(theme[first]) + 1}") for first, last in pairwise(ends)
-    )
-    return Blocks(borders if len(borders) <= MOST_BLOCKS else theme_borders, theme_borders, themes)
-
-
-def _changes(labels: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(row) + 1 for row in np.flatnonzero((labels[1:] != labels[:-1]).any(axis=1)))
-
-
-def _like_together(pairs: pd.DataFrame, order: np.ndarray) -> np.ndarray:
-    """Return positions in ``order`` such that users whose gradients point the same way stand together."""
-    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
-    from scipy.spatial.distance import squareform
-
-    cosine = pairs.pivot(index="u", columns="v", values="cosine").reindex(index=order, columns=order).to_numpy()
-    cosine = np.nan_to_num((cosine + cosine.T) / 2)
-    distance = squareform(np.clip(1.0 - cosine, 0.0, 2.0) * (1.0 - np.eye(len(order))), checks=False)
-    return np.asarray(leaves_list(optimal_leaf_ordering(linkage(distance, "average"), distance)))
-
-
-def _with_interval(one: Estimate) -> str:
-    if np.isnan(one.value):
-        return "no share"
-    if np.isnan(one.low):
-        return share(one.value)
-    low, high = (without_unit(share(min(max(end, 0.0), 1.0))) for end in (one.low, one.high))
-    return f"{share(one.value)} [{low}, {high}]"
-
-
-def _rounded(one: Estimate) -> str:
-    """Return a share in whole percents with its interval, short enough for a title."""
-    low, middle, high = (f"{100 * min(max(part, 0.0), 1.0):.0f}" for part in (one.low, one.value, one.high))
-    return f"{middle} %" if np.isnan(one.low) else f"{middle} % [{low}, {high}]"

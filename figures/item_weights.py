@@ -85,8 +85,8 @@ def draw(data: ItemWeights, ax: Axes) -> None:
         ax.plot([], [], color=colour, lw=2.0, ls=line, label=f"{name} weights")
     ax.set_xscale("log")
     ax.set_yscale("log")
-    _limits(data, ax)
     narrow = style.panel_width(ax) < NARROW
+    _limits(data, ax, room=40 if narrow else 6)
     words = [
         f"negative: {share(data.share_negative)} of weights",
         f"{share(data.mass_negative)} of their sizes' sum",
@@ -106,7 +106,7 @@ def _items(data: ItemWeights) -> str:
     return chosen if data.n_items == data.n_items_all else f"the {chosen} of {data.n_items_all:,} with the most users"
 
 
-def _limits(data: ItemWeights, ax: Axes) -> None:
+def _limits(data: ItemWeights, ax: Axes, room: float) -> None:
     """Show the bins that hold weights, with room above for the note."""
     held = np.flatnonzero(data.positive + data.negative)
     if not len(held):
@@ -115,4 +115,4 @@ def _limits(data: ItemWeights, ax: Axes) -> None:
         ax.text(0.5, 0.5, "all weights are zero", transform=ax.transAxes, ha="center", size=10)
         return
     ax.set_xlim(data.edges[held[0]], data.edges[held[-1] + 1])
-    ax.set_ylim(0.5, float(max(data.positive.max(), data.negative.max())) * 6)
+    ax.set_ylim(0.5, float(max(data.positive.max(), data.negative.max())) * room)

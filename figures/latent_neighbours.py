@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from collabtheory.report import style
-from collabtheory.report.formats import share, without_unit
+from collabtheory.report.formats import share
+from collabtheory.report.interval_words import rounded_share, share_with_interval
 from collabtheory.report.map_marks import draw_users
 from collabtheory.report.size_cohorts import SizeCohort, size_cohorts
 from collabtheory.runs.folder import RunFolder
@@ -72,7 +73,7 @@ def panels(data: LatentNeighbours) -> tuple[Panel, ...]:
 def describe(data: LatentNeighbours) -> str:
     """Return what the figure shows, in words."""
     parts = [
-        f"{SETTINGS[panel.setting]}: {_with_interval(panel.same)} of the {NEAREST} nearest are of the own cohort, "
+        f"{SETTINGS[panel.setting]}: {share_with_interval(panel.same)} of the {NEAREST} nearest are of the own cohort, "
         f"{share(panel.by_chance)} by chance"
         for panel in data.panels
         if np.isfinite(panel.same.value)
@@ -98,8 +99,10 @@ def _same_words(panel: Panel, *, narrow: bool) -> tuple[str, ...]:
     if not np.isfinite(panel.same.value):
         return ("too few users for cohorts",)
     if narrow:
-        return (f"{_rounded(panel.same)}", f"near own ({100 * panel.by_chance:.0f} %)")
-    return (f"{_rounded(panel.same)} of the nearest are of the own cohort ({100 * panel.by_chance:.0f} % by chance)",)
+        return (f"{rounded_share(panel.same)}", f"near own ({100 * panel.by_chance:.0f} %)")
+    return (
+        f"{rounded_share(panel.same)} of the nearest are of the own cohort ({100 * panel.by_chance:.0f} % by chance)",
+    )
 
 
 def _own_cohort(codes: np.ndarray, cohorts: tuple[SizeCohort, ...]) -> tuple[Estimate, float]:
@@ -120,13 +123,3 @@ def _own_cohort(codes: np.ndarray, cohorts: tuple[SizeCohort, ...]) -> tuple[Est
     # Users are dealt to the groups of the jackknife by position: mixed over cohorts, else a group would be a cohort.
     mixed = np.argsort(np.argsort(np.concatenate([np.arange(size) for size in sizes]), kind="stable"), kind="stable")
     return grouped_jackknife(lambda chosen: float(same[chosen].mean()), mixed, mixed), by_chance
-
-
-def _with_interval(one: Estimate) -> str:
-    low, high = (without_unit(share(min(max(end, 0.0), 1.0))) for end in (one.low, one.high))
-    return f"{share(one.value)} [{low}, {high}]"
-
-
-def _rounded(one: Estimate) -> str:
-    low, middle, high = (f"{100 * min(max(part, 0.0), 1.0):.0f}" for part in (one.low, one.value, one.high))
-    return f"{middle} % [{low}, {high}]"

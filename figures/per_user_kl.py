@@ -26,6 +26,7 @@ CAPTION = (
 )
 ORDER = 10
 SIZE = (5.0, 3.9)
+SHORTEST = 2.6
 SUPPORTS = ("beta_kl", "E10", "E11")
 NEEDS = "collabtheory verify"
 LOOKS = {

@@ -27,6 +27,7 @@ ORDER = 10
 SIZE = (4.4, 3.9)
 PER_ROW = 3
 NARROWEST = 2.3
+SHORTEST = 2.6
 SUPPORTS = ("E11",)
 NEEDS = "collabtheory verify"
 MEASURES = (
@@ -106,13 +107,13 @@ def draw(data: Panel, ax: Axes) -> None:
 
 
 def _title_lines(panel: Panel, *, narrow: bool) -> tuple[str, str, str]:
-    name = setting_title(panel.setting, short=narrow)
+    name = f"{setting_title(panel.setting, short=narrow)}, n = {len(panel.trend.x):,}"
     plain, given = correlation_words(panel.trend.correlation), correlation_words(panel.given_other)
     if narrow:
         # The intervals stand in the description; here there is no room.
         return name, plain.partition(" [")[0], f"{given.partition(' [')[0]}, other fixed"
     other = "popularity fixed" if panel.measure == "n_items" else "history fixed"
-    return f"{name}, n = {len(panel.trend.x):,}", plain, f"{given} {other}"
+    return name, plain, f"{given} {other}"
 
 
 def _partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> Callable[[np.ndarray], float]:

@@ -130,6 +130,8 @@ def _draw_foot(panel: Panel, ax: Axes, *, narrow: bool, table: bool) -> None:
     for height, (mark, colour), (name, radius) in zip((0.2, 0.085), MARKS, named, strict=True):
         if not narrow:
             words = f"{name} {share(radius.share_positive)} have one, {_inside_words(radius, panel.n_drawn)}"
+        elif table and radius.certified.precision is None:
+            words = f"{mark} none inside"
         elif table:
             words = f"{mark} precision {_cell(radius.certified.precision)}, recall {_cell(radius.certified.recall)}"
         else:

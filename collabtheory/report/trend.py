@@ -48,7 +48,7 @@ def make_trend(x: np.ndarray, y: np.ndarray) -> Trend:
     --------
     >>> trend = make_trend(np.arange(40.0), np.append(np.arange(39.0) ** 2, np.nan))
     >>> len(trend.x), round(trend.correlation.value, 9), trend.centres.tolist()
-    (39, 1.0, [4.5, 14.5, 24.0, 33.5])
+    (39, 1.0, [4.5, 14.5, 24.5, 34.0])
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x, dtype=np.float64)[known], np.asarray(y, dtype=np.float64)[known]
