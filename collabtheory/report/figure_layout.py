@@ -62,10 +62,11 @@ def _draw_page(module: ModuleType, parts: Sequence[object], layout: Grid, venue:
 def _make_room(figure: Figure, axes: Sequence[Axes], layout: Grid, venue: Venue) -> None:
     """Lay the figure out, once for all formats: break long words, and grow where they or the legend need height."""
     words = [figure_text.long_words(ax) for ax in axes]
-    for _ in range(ROUNDS):
+    for again in range(ROUNDS):
         # Words first: one that is longer than the page would leave no room for any axes.
-        for ax, written in zip(axes, words, strict=True):
-            figure_text.fit_words(ax, written)
+        changed = [figure_text.fit_words(ax, written) for ax, written in zip(axes, words, strict=True)]
+        if again and not any(changed):
+            break
         _lay_out(figure)
         _grow(figure, axes, layout, venue)
     figure.set_layout_engine(None)

@@ -49,11 +49,12 @@ def long_words(axes: Axes) -> dict[Text, str]:
     return {text: text.get_text() for text in (*_titles(axes), axes.xaxis.label, axes.yaxis.label)}
 
 
-def fit_words(axes: Axes, words: Mapping[Text, str]) -> None:
+def fit_words(axes: Axes, words: Mapping[Text, str]) -> bool:
     """Break title and axis labels that are longer than their axes, and turn names that run into each other.
 
-    The figure must have been laid out before; ``words`` are those of :func:`long_words`.
+    ``words`` are those of :func:`long_words`. Returns whether anything is now another than it was.
     """
+    before = [text.get_text() for text in words]
     box = axes.get_window_extent()
     for text, written in words.items():
         if text is axes.yaxis.label:
@@ -61,7 +62,7 @@ def fit_words(axes: Axes, words: Mapping[Text, str]) -> None:
         else:
             room = box.width * (LABEL_ROOM if text is axes.xaxis.label else 1.0)
             _wrap(text, written, room, lambda bounds: bounds.width)
-    _turn_names(axes)
+    return _turn_names(axes) or before != [text.get_text() for text in words]
 
 
 def faults(figure: Figure, scale: float) -> list[str]:
@@ -165,15 +166,18 @@ def wrapped(words: str, width: int) -> list[str]:
     return [line.replace(_KEPT_SPACE, " ") for line in lines]
 
 
-def _turn_names(axes: Axes) -> None:
+def _turn_names(axes: Axes) -> bool:
+    """Turn the names at the x axis if they overlap and are not turned yet; return whether that was so."""
     unseen = {id(text) for text in _unseen_labels(axes.xaxis)}
     labels = [text for text in axes.get_xticklabels() if id(text) not in unseen and text.get_text().strip()]
     names = [text for text in labels if any(letter.isalpha() for letter in text.get_text().replace("mathdefault", ""))]
     boxes = [text.get_window_extent() for text in labels]
-    if not names or not any(_overlap(*pair) > 0 for pair in pairwise(boxes)):
-        return
+    turned = any(text.get_rotation() for text in names)
+    if turned or not names or not any(_overlap(*pair) > 0 for pair in pairwise(boxes)):
+        return False
     for label in labels:
         label.set(rotation=SLOPE, ha="right", rotation_mode="anchor")
+    return True
 
 
 def _overlap(first: Bbox, second: Bbox) -> float:
