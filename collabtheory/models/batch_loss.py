@@ -12,7 +12,7 @@ from torch import Tensor
 from collabtheory.models.autoencoder import Autoencoder
 from collabtheory.models.item_anchors import alignment_loss
 from collabtheory.models.masking import encoder_input
-from collabtheory.models.objectives import Observed, bpr_loss, sampled_softmax_loss
+from collabtheory.models.objectives import Observed, bpr_loss, likelihood_loss, sampled_softmax_loss
 from collabtheory.models.output_loss import decoder_parts, output_loss
 from collabtheory.models.specification import TrainingSpec
 from collabtheory.runs.seeds import derive
@@ -95,12 +95,14 @@ def batch_losses(
 
 
 def _reconstruction(model: Autoencoder, spec: TrainingSpec, codes: Tensor, observed: Observed, draws: Draws) -> Tensor:
-    if spec.objective == "likelihood":
+    if spec.objective == "likelihood" and not model.decoder._forward_pre_hooks and not model.decoder._forward_hooks:
         before, last = decoder_parts(model.decoder)
         return output_loss(
             before(codes), last, observed, model.spec.likelihood, model.spec.confidence, model.output_buffers
         )
-    logits = model.decoder(codes)
+    logits = model.decoder(codes)  # as a module, so that hooks of whoever watches it see the codes
+    if spec.objective == "likelihood":
+        return likelihood_loss(logits, observed, model.spec.likelihood, model.spec.confidence)
     if spec.objective == "sampled_softmax":
         return sampled_softmax_loss(logits, observed, spec.negatives)
     return bpr_loss(logits, observed, spec.negatives, draws.noise)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collabtheory.models.recommender import Recommender
 
 TRAINED = "trained"
+FEWEST_MAPPED, FEWEST_COMPARED = 4, 12
 LADDER_FILE, GRID_FILE, COMPROMISE_FILE, WEIGHTS_FILE = (
     "ladder.parquet",
     "masking_grid.parquet",
@@ -67,6 +68,8 @@ def portray(spec: PortraitStep, work: Workspace) -> None:
     data = Interactions.load(work.inputs["model"] / "interactions.npz")
     users = _users(work.inputs["pairs"])
     posterior = _recommender(work.inputs["model"], TRAINED).posterior(data.matrix[users])
+    if len(users) < FEWEST_MAPPED or posterior.n_dimensions < 2:
+        return  # too few for a map: the run has none, and what would draw it says so
     write_portrait(work.output, posterior, data, users, rng=derive(spec.seed, "portrait"))
 
 
@@ -82,10 +85,12 @@ def measure_rungs(spec: LadderStep, work: Workspace) -> None:
     for value, folder in models.items():
         model = load_model(folder / f"{TRAINED}.safetensors").model
         rungs[value] = Rung(from_autoencoder(model), model.scores)
-    data = Interactions.load(next(iter(models.values())) / "interactions.npz")
+    data, users = Interactions.load(next(iter(models.values())) / "interactions.npz"), _users(work.inputs["pairs"])
+    if len(users) < FEWEST_COMPARED:
+        return
     split = strong_generalisation(Interactions.load(spec.data_file), rng=derive(spec.seed, "split"))
     rng = derive(spec.seed, "ladder")
-    found = measure_ladder(rungs, data, _users(work.inputs["pairs"]), split.test, rng=rng)
+    found = measure_ladder(rungs, data, users, split.test, rng=rng)
     write_atomically(work.output / LADDER_FILE, lambda path: found.to_parquet(path, index=False))
 
 
@@ -103,6 +108,8 @@ def measure_compromise(spec: CompromiseStep, work: Workspace) -> None:
     rng = derive(spec.seed, "compromise", spec.stage)
     pairs = pd.read_parquet(work.inputs["pairs"] / "pairs.parquet")
     pairs = pairs[(pairs["u"] < pairs["v"]) & (pairs["input_distance"] > 0)]
+    if pairs.empty:
+        return
     pairs = pairs.iloc[np.sort(rng.permutation(len(pairs))[: spec.pairs])]
     data = Interactions.load(work.inputs["model"] / "interactions.npz")
     recommender = _recommender(work.inputs["model"], spec.stage)
