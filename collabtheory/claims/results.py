@@ -38,7 +38,10 @@ def publish_files(folder: Path, plan: Plan, store: Store) -> None:
             )
     for (seed, stage), task in plan.pairs.items():
         _link(store.path(task) / "pairs.parquet", folder / "pairs" / f"seed-{seed}" / f"{stage}.parquet")
+    empty = [place for place, task in plan.portraits.items() if not any(store.path(task).iterdir())]
     for place, task in plan.portraits.items():
+        if any(place.startswith(f"{one}/") for one in empty):
+            continue  # pairs of a model that has no portrait: too few users
         for file in sorted(store.path(task).iterdir()):
             _link(file, folder / place / file.name)
 
