@@ -119,7 +119,7 @@ def test_after_a_kill_the_same_command_finishes_with_the_same_bytes(finished, tm
     folder = tmp_path / "killed"
     process = subprocess.Popen([*COMMAND, *SOME, "--out", str(folder)], start_new_session=True)
     log = folder / "store" / "steps.jsonl"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not (log.exists() and len(log.read_text().splitlines()) >= 3):
         assert process.poll() is None, "finished before it could be killed"
         assert time.monotonic() < deadline
