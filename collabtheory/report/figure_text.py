@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, Tick
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -119,13 +119,17 @@ def _axes_of(axes: Axes) -> tuple[Axis, Axis]:
 
 
 def _unseen_labels(axis: Axis) -> Iterator[Text]:
+    for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+        if not _is_seen(axis, tick):
+            yield from (tick.label1, tick.label2)
+
+
+def _is_seen(axis: Axis, tick: Tick) -> bool:
     low, high = sorted(axis.get_view_interval())
     # A tick at the very end of an axis is drawn, and its place may be rounded.
     slack = 1e-9 * max(abs(low), abs(high), high - low)
-    axes_hidden = not axis.get_visible() or not axis.axes.axison
-    for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
-        if axes_hidden or not tick.get_visible() or not low - slack <= tick.get_loc() <= high + slack:
-            yield from (tick.label1, tick.label2)
+    shown = axis.get_visible() and axis.axes.axison and tick.get_visible()
+    return bool(shown and low - slack <= tick.get_loc() <= high + slack)
 
 
 def _titles(axes: Axes) -> list[Text]:
@@ -168,8 +172,9 @@ def wrapped(words: str, width: int) -> list[str]:
 
 def _turn_names(axes: Axes) -> bool:
     """Turn the names at the x axis if they overlap and are not turned yet; return whether that was so."""
-    unseen = {id(text) for text in _unseen_labels(axes.xaxis)}
-    labels = [text for text in axes.get_xticklabels() if id(text) not in unseen and text.get_text().strip()]
+    axes.get_xticklabels()  # brings the ticks up to date
+    labels = [tick.label1 for tick in axes.xaxis.get_major_ticks() if _is_seen(axes.xaxis, tick)]
+    labels = [text for text in labels if text.get_text().strip()]
     names = [text for text in labels if any(letter.isalpha() for letter in text.get_text().replace("mathdefault", ""))]
     boxes = [text.get_window_extent() for text in labels]
     turned = any(text.get_rotation() for text in names)
