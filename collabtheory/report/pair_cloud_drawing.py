@@ -156,7 +156,7 @@ def _draw_table(panel: Panel, ax: Axes) -> None:
             rows.append((f"{mark} {name}", _cell(found.precision), _cell(found.recall), colour))
     for k, (*cells, colour) in enumerate(rows):
         for cell, (across, side) in zip(cells, ((7, "left"), (110, "right"), (163, "right")), strict=True):
-            look: dict[str, Any] = {"textcoords": "offset points", "ha": side, "color": colour, **ABOVE}
+            look: dict[str, Any] = {"textcoords": "offset points", "ha": side, "color": colour, "zorder": 8}
             up = 22 + 13.5 * (len(rows) - 1 - k)
             ax.annotate(cell, (0, FOOT), xycoords="axes fraction", xytext=(across, up), size=style.NOTE, **look)
 
