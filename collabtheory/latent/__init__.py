@@ -13,6 +13,7 @@ from collabtheory.latent.encoder_lipschitz import encoder_lipschitz, encoder_lip
 from collabtheory.latent.encoder_slopes import encoder_jacobian_norms, largest_ratio
 from collabtheory.latent.gradient_growth import GradientGrowth, gradient_growth
 from collabtheory.latent.gradient_jacobian import directional_slopes, local_gradient_lipschitz
+from collabtheory.latent.gradient_lanczos import lanczos_gradient_lipschitz
 from collabtheory.latent.kl_decomposition import KLDecomposition, MonteCarlo, decompose_kl, kl_per_unit
 from collabtheory.latent.lipschitz import LipschitzBracket
 from collabtheory.latent.neighbours import Neighbours, nearest
@@ -55,6 +56,7 @@ __all__ = [
     "jensen_gap",
     "kappa",
     "kl_per_unit",
+    "lanczos_gradient_lipschitz",
     "largest_ratio",
     "local_gradient_lipschitz",
     "log_affinity",

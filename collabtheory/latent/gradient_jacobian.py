@@ -67,10 +67,14 @@ class Problem:
     x: Tensor
     codes: Tensor
 
-    def states(self) -> tuple[LayerState, ...]:
-        """Return every layer's state at every code, first layer first."""
+    def states(self, directions: Tensor | None = None) -> tuple[LayerState, ...]:
+        """Return every layer's state at every code, first layer first.
+
+        Tangents are those of the given directions, ``(m, k, d)``, in place of the ``d`` latent dimensions.
+        """
         forward, inputs = [], self.codes
-        tangents = torch.eye(inputs.shape[1], dtype=torch.float64).expand(len(inputs), -1, -1)
+        every = torch.eye(inputs.shape[1], dtype=torch.float64).expand(len(inputs), -1, -1)
+        tangents = every if directions is None else directions
         for layer in self.layers:
             pre, pre_tangents = layer.pre_activation(inputs), tangents @ layer.weight.T
             forward.append((layer, inputs, tangents, pre, pre_tangents))
@@ -172,16 +176,21 @@ def directional_slopes(
 
 
 def problem_blocks(
-    decoder: nn.Module, likelihood: str | Likelihood, x: Contents, codes: ArrayLike | Tensor
+    decoder: nn.Module,
+    likelihood: str | Likelihood,
+    x: Contents,
+    codes: ArrayLike | Tensor,
+    *,
+    n_directions: int | None = None,
 ) -> Iterator[Problem]:
-    """Check the arguments and yield them in blocks of codes small enough to hold their tangents."""
+    """Check the arguments and yield them in blocks of codes small enough to hold their tangents (default ``d``)."""
     layers = tuple(layer.to(torch.float64) for layer in linear_chain(decoder))
     curvature = curvature_of(likelihood)
     layers = (*layers[:-1], curvature.prepared(layers[-1]))
     points = matrix("codes", codes, layers[0].n_inputs)
     rows = content_rows(x, len(points), layers[-1].n_outputs)
     widest = max(layer.n_outputs for layer in layers)
-    size = max(1, _BLOCK_ENTRIES // (layers[0].n_inputs * widest))
+    size = max(1, _BLOCK_ENTRIES // ((n_directions or layers[0].n_inputs) * widest))
     for start in range(0, len(points), size):
         stop = min(start + size, len(points))
         yield Problem(layers, curvature, dense_rows(rows, start, stop), points[start:stop])
