@@ -83,7 +83,7 @@ def nearest(p: DiagonalGaussian, k: int, *, q: DiagonalGaussian | None = None, e
     >>> nearest(p, 1).indices.ravel()
     array([1, 0, 1])
     """
-    points, others = (embedded(p, p)[0],) * 2 if q is None else embedded(p, q)
+    points, others = embedded(p, p if q is None else q)
     alone = q is None and exclude_self
     available = others.shape[0] - int(alone)
     if k < 1 or (k > available and len(points)):

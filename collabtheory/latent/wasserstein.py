@@ -194,8 +194,14 @@ def pairwise_w2(p: DiagonalGaussian, q: DiagonalGaussian | None = None) -> Array
 
 
 def embedded(p: DiagonalGaussian, q: DiagonalGaussian) -> tuple[Tensor, Tensor]:
-    """Return the points ``[mu, sigma]`` of both, whose Euclidean distance is W_2, ``(n_users, 2 d)`` float64."""
+    """Return the points ``[mu, sigma]`` of both, whose Euclidean distance is W_2, ``(n_users, 2 d)`` float64.
+
+    One tensor twice where both are one object.
+    """
     mu_p, sigma_p = parameters("p", p)
+    if p is q:
+        points = torch.cat([mu_p, sigma_p], 1)
+        return points, points
     mu_q, sigma_q = parameters("q", q, mu_p.device)
     if mu_p.shape[1] != mu_q.shape[1]:
         raise InvalidInput(f"p has {mu_p.shape[1]} dimensions and q has {mu_q.shape[1]}; they must agree")
