@@ -24,6 +24,7 @@ from collabtheory.claims import (
 from collabtheory.claims.pair_checks import (
     PAIR_AXES,
     PAIR_VARIABLES,
+    helps,
     lipschitz_term,
     pair_cases,
     pairs_at_shared_codes,
@@ -183,10 +184,10 @@ def _inside(alignment: Callable[[SmallPair], Any]) -> Callable[..., tuple[Compar
 RADIUS = Inequality(
     ALIGNED_RADIUS,
     "radius",
-    "(2) W_1 < r_align implies <g_u,g_v> > 0, on small decoders",
+    "(2) W_1 < r_align implies <g_u,g_v> > 0 (both sides plus ||g_u|| ||g_v||), on small decoders",
     variables=PAIR_VARIABLES,
     axes=PAIR_AXES,
-    claim=_on_pairs(lambda pair: (0 * pair.cost, "<", pair.inner_product)),
+    claim=_on_pairs(helps),
     premise=_inside(lambda pair: pair.alignment),
 )
 NORMS_FOR_ALIGNMENT = RADIUS.false_twin(
@@ -210,7 +211,7 @@ def _dominates(mismatch: Callable[[SmallPair], Any], constant: Callable[[SmallPa
 def _positive_radius(mismatch: Callable[[SmallPair], Any]) -> Callable[..., tuple[Comparison, ...]]:
     def premise(**case: Any) -> tuple[Comparison, ...]:
         pair = small_pair(**case)
-        return ((0 * pair.cost, "<", pair.norm_u - mismatch(pair)),)
+        return ((mismatch(pair), "<", pair.norm_u),)
 
     return premise
 

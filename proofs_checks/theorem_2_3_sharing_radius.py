@@ -29,6 +29,7 @@ from collabtheory.claims.pair_checks import (
     PAIR_AXES,
     PAIR_VARIABLES,
     SMALLEST,
+    helps,
     lipschitz_term,
     pair_cases,
     pairs_at_shared_codes,
@@ -318,12 +319,12 @@ def _falls(*, length: Any, **case: Any) -> Comparison:
 
 
 def _within_range(width: int) -> Callable[..., tuple[Comparison, ...]]:
-    """Return the premise eta < width ||g_u|| (||g_u|| - D) / (Lambda ||g_v||^2), times what it is divided by."""
+    """Return the premise D < ||g_u|| and eta < width ||g_u|| (||g_u|| - D) / (Lambda ||g_v||^2), multiplied out."""
 
     def premise(*, length: Any, **case: Any) -> tuple[Comparison, ...]:
         pair, size = _step(length, case)
         first_order = size * pair.norm_u * (pair.norm_u - pair.penalty)
-        return (0 * size, "<", first_order), (pair.curvature(size), "<", width * first_order)
+        return (pair.penalty, "<", pair.norm_u), (pair.curvature(size), "<", width * first_order)
 
     return premise
 
@@ -355,10 +356,10 @@ def _inside(constant: Callable[[SmallPair], Any]) -> Callable[..., tuple[Compari
 RADIUS = Inequality(
     THEOREM_2_3,
     "radius",
-    "(4) W_1 < r_share implies <g_u,g_v> > 0, on small decoders",
+    "(4) W_1 < r_share implies <g_u,g_v> > 0 (both sides plus ||g_u|| ||g_v||), on small decoders",
     variables={name: NEAR[name] for name in PAIR_VARIABLES},
     axes=PAIR_AXES,
-    claim=_on_pairs(lambda pair: (0 * pair.cost, "<", pair.inner_product)),
+    claim=_on_pairs(helps),
     premise=_inside(lambda pair: pair.lipschitz_u),
 )
 RADIUS_FROM_LOWER_BOUND = RADIUS.false_twin(

@@ -11,6 +11,7 @@ from collabtheory.claims.evidence import Part, at_most
 from collabtheory.claims.inequality import Variable
 from collabtheory.claims.pair_statistics import inside
 from collabtheory.claims.subject import Subject
+from collabtheory.rigor.compare import Comparison
 from collabtheory.rigor.small_decoders import FAMILIES, SmallDecoder
 from collabtheory.rigor.small_pairs import SmallPair
 
@@ -118,6 +119,15 @@ def small_pair(
     decoder = SmallDecoder(first, first_bias, second, second_bias)
     name = FAMILIES[int(float(likelihood))]
     return SmallPair(decoder, name, content_u, content_v, codes, codes + distance * shift)
+
+
+def helps(pair: SmallPair) -> Comparison:
+    """Claim ``<g_u, g_v> > 0``, with ``||g_u|| ||g_v||`` added to both sides: the relative slack is then the cosine.
+
+    A comparison with 0 has no scale: its slack is 1 until it is violated, and has no slope to search along.
+    """
+    product = pair.norm_u * pair.norm_v
+    return product - pair.inner_product, "<", product
 
 
 def pairs_at_shared_codes(rng: np.random.Generator, n_users: int = 12) -> pd.DataFrame:
