@@ -130,7 +130,8 @@ def _computes_linear(part: nn.Linear) -> bool:
 
 def _refuse_unusual_linear(name: str, linear: nn.Linear, before: list[DenseLayer], owners: dict[int, str]) -> None:
     for label, tensor in linear.named_parameters():
-        if not torch.isfinite(tensor).all():
+        # The sum first: one pass, without temporaries.
+        if not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
             raise InvalidInput(f"{name}.{label} has an entry that is not finite")
         if owners.setdefault(tensor.data_ptr(), name) != name:
             raise PremiseNotMet(f"{name} shares its parameters with {owners[tensor.data_ptr()]}; gradients would mix")

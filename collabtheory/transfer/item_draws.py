@@ -14,8 +14,10 @@ from collabtheory.transfer.loss_change import hidden_change, rows_of
 from collabtheory.transfer.sensitivities import Sensitivities, bias_term
 
 PILOT_ROWS, PILOT_SOURCES = 64, 16
-UNIFORM_SHARE = 0.1
-"""Part of the draws that takes no notice of the pilot: no weight then exceeds 10 pi I, whatever the pilot missed."""
+PILOT_SHARE = 0.5
+"""Part of the draws that follows the pilot; the others follow ``pi`` and the norms of W, which bounds every weight."""
+MOVED_ITEMS, MOVED_ROWS = 48, 8
+"""Items that each source adds to its own, and the rows of users that show which."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,18 +56,16 @@ def draw_items(score: Tensor, n_items: int, rng: np.random.Generator) -> ItemDra
         none = torch.zeros(0, dtype=torch.long)
         return ItemDraws(head, none, none.to(score.dtype), is_head)
     rest = score.double().masked_fill(is_head, 0.0).numpy()
-    uniform = (~is_head).double().numpy()
-    probability = UNIFORM_SHARE * uniform / uniform.sum()
-    # Without a pilot (no step, no loss) every item is as good as any other.
-    probability += (1 - UNIFORM_SHARE) * (rest / rest.sum() if rest.sum() > 0 else uniform / uniform.sum())
-    tail = torch.from_numpy(rng.choice(len(score), n_items - n_head, p=probability / probability.sum()))
+    probability = rest / rest.sum()
+    tail = torch.from_numpy(rng.choice(len(score), n_items - n_head, p=probability))
     return ItemDraws(head, tail, torch.from_numpy(probability).to(score.dtype)[tail], is_head)
 
 
 def pilot_score(state: Sensitivities, rate: float, users: Tensor, sources: Tensor, rng: np.random.Generator) -> Tensor:
-    """Return the root mean square of ``pi_i (exp(dl_i) - 1 - dl_i)`` over a few users and sources, ``(I,)``.
+    """Return what an item's second-order term is like, ``(I,)``, positive and summing to one.
 
-    The odds that are best for the average pair. Own items of a source do not count: they are never drawn.
+    Half is the root mean square of ``pi_i (exp(dl_i) - 1 - dl_i)`` over a few users and sources: the odds that are best
+    for the average pair. Own items of a source do not count: they are never drawn.
     """
     chosen = rng.permutation(users.numpy())[: max(1, PILOT_ROWS // state.n_samples)]
     target = rows_of(state, torch.from_numpy(chosen), top=False, flat=True)
@@ -80,7 +80,26 @@ def pilot_score(state: Sensitivities, rate: float, users: Tensor, sources: Tenso
             change.addmm_(hidden[0], weight.T)
         terms = torch.expm1(change).sub_(change).mul_(probabilities)
         total += terms.square_().mean(0).index_fill_(0, own_items(state, int(v)), 0.0)
-    return total.sqrt_()
+    norms = weight.square().sum(1)
+    bounded = probabilities.square().mean(0).sqrt() * (norms + norms.mean()) + torch.finfo(state.dtype).tiny
+    bounded /= bounded.sum()
+    pilot = total.sqrt_()
+    # Without a pilot (no step, no loss) there is nothing else to go by.
+    return PILOT_SHARE * pilot / pilot.sum() + (1 - PILOT_SHARE) * bounded if bool(pilot.sum() > 0) else bounded
+
+
+def moved_most(state: Sensitivities, moved: Tensor, pushed: Tensor, mean_probability: Tensor) -> Tensor:
+    """Return the items whose second-order terms a source makes largest, ``(sources, MOVED_ITEMS)``.
+
+    Parameters
+    ----------
+    moved, pushed
+        ``(sources, a_L)`` and ``(sources, I)``: an average ``dh``, and ``sum_t k_t delta_t`` with it.
+    mean_probability
+        ``(I,)``.
+    """
+    change = torch.addmm(pushed, moved, state.layers[-1].weight.T)
+    return torch.topk(change.square_().mul_(mean_probability), min(MOVED_ITEMS, change.shape[1])).indices
 
 
 def own_items(state: Sensitivities, user: int) -> Tensor:

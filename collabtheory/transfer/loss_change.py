@@ -46,10 +46,10 @@ def loss_changes(state: Sensitivities, rates: list[float], users: Tensor, source
     for block in torch.split(users, step):
         target = rows_of(state, block, top=False, flat=True)
         remainder = remainder_of(state, block)
-        change = aligned_empty(len(block) * state.n_samples, state.contents.n_items, state.dtype)[None]
+        logit_change = _LogitChange(state, len(block) * state.n_samples)
         for position, source, kernels in _each_source(state, target, remainder, sources, step):
             for k, rate in enumerate(rates):
-                rows = _propagate(state, target, source, kernels, remainder, rate, change)
+                rows = _propagate(state, target, source, kernels, remainder, rate, logit_change)
                 result[k, start : start + len(block), position] = rows.view(len(block), -1).mean(1)
         start += len(block)
     return result
@@ -69,9 +69,9 @@ def pair_loss_changes(state: Sensitivities, rates: list[float], rows: Tensor, co
             target.inputs[0] @ source.inputs[0].transpose(1, 2) + bias_term(state.layers[0]),
             remainder.direction @ source.deltas[-1].transpose(1, 2),
         )
-        change = torch.empty(len(rows[here]), state.n_samples, state.contents.n_items, dtype=state.dtype)
+        logit_change = _PairLogitChange(state, len(rows[here]))
         for k, rate in enumerate(rates):
-            result[k, here] = _propagate(state, target, source, kernels, remainder, rate, change).mean(1)
+            result[k, here] = _propagate(state, target, source, kernels, remainder, rate, logit_change).mean(1)
     return result
 
 
@@ -113,19 +113,52 @@ def _propagate(
     kernels: tuple[Tensor, Tensor],
     remainder: Remainder,
     rate: float,
-    change: Tensor,
+    logit_change: _LogitChange | _PairLogitChange,
 ) -> Tensor:
-    """Return the loss change of each row of the target, ``(B, R)``; ``change`` ``(B, R, I)`` is overwritten."""
+    """Return the loss change of each row of the target, ``(B, R)``."""
     code_kernel, direction_kernel = kernels
     factors, hidden = hidden_change(state, target, source, code_kernel, rate)
-    _low_rank(factors, source.deltas[-1], change)
+    change = logit_change(hidden, factors, source.deltas[-1])
     loss = (factors * direction_kernel).sum(-1)
     if hidden is not None:
-        last = state.layers[-1]
-        change.view(-1, last.n_outputs).addmm_(hidden.view(-1, last.n_inputs), last.weight.T)
         shape = (*remainder.direction_hidden.shape[:2], -1, hidden.shape[-1])
-        loss += (hidden.view(shape) * remainder.direction_hidden[:, :, None, :]).sum(-1).view(loss.shape)
+        loss += torch.linalg.vecdot(hidden.view(shape), remainder.direction_hidden[:, :, None, :]).view(loss.shape)
     return loss + remainder(change)
+
+
+class _LogitChange:
+    """``dl = W dh + sum_t k_t delta_t`` of one source, as a single product of ``[dh, k]`` and ``[W', delta]``."""
+
+    def __init__(self, state: Sensitivities, n_rows: int) -> None:
+        weight = state.layers[-1].weight
+        self.width = weight.shape[1] if len(state.layers) > 1 else 0
+        self.weight = aligned_empty(self.width + state.n_samples, len(weight), state.dtype)
+        self.weight[: self.width] = weight.T[: self.width]
+        self.inputs = aligned_empty(n_rows, self.width + state.n_samples, state.dtype)
+        self.change = aligned_empty(n_rows, len(weight), state.dtype)
+
+    def __call__(self, hidden: Tensor | None, factors: Tensor, deltas: Tensor) -> Tensor:
+        """Return ``dl``, ``(1, R, I)``, overwritten by the next call."""
+        if hidden is not None:
+            self.inputs[:, : self.width] = hidden[0]
+        self.inputs[:, self.width :] = factors[0]
+        self.weight[self.width :] = deltas[0]
+        return torch.mm(self.inputs, self.weight, out=self.change)[None]
+
+
+class _PairLogitChange:
+    """The same of a source for each user, which no single product can give."""
+
+    def __init__(self, state: Sensitivities, n_users: int) -> None:
+        self.weight = state.layers[-1].weight
+        self.change = torch.empty(n_users, state.n_samples, len(self.weight), dtype=state.dtype)
+
+    def __call__(self, hidden: Tensor | None, factors: Tensor, deltas: Tensor) -> Tensor:
+        """Return ``dl``, ``(B, S, I)``, overwritten by the next call."""
+        change = torch.bmm(factors, deltas, out=self.change)
+        if hidden is not None:
+            change.flatten(0, 1).addmm_(hidden.flatten(0, 1), self.weight.T)
+        return change
 
 
 def hidden_change(
@@ -139,7 +172,7 @@ def hidden_change(
     factors = step * code_kernel
     hidden: Tensor | None = None
     for position, layer in enumerate(state.layers[:-1]):
-        moved_pre = _low_rank(factors, source.deltas[position])
+        moved_pre = torch.bmm(factors, source.deltas[position])
         if hidden is not None:
             moved_pre.view(-1, layer.n_outputs).addmm_(hidden.view(-1, layer.n_inputs), layer.weight.T)
         pre, value = target.pre_activations[position], target.inputs[position + 1]
@@ -147,10 +180,3 @@ def hidden_change(
         following = source.inputs[position + 1].transpose(1, 2)
         factors = step * ((value + hidden) @ following + bias_term(state.layers[position + 1]))
     return factors, hidden
-
-
-def _low_rank(factors: Tensor, deltas: Tensor, out: Tensor | None = None) -> Tensor:
-    if len(factors) > 1:
-        return torch.bmm(factors, deltas, out=out)
-    # A batch of one would be copied where its rows are padded.
-    return torch.mm(factors[0], deltas[0], out=None if out is None else out[0])[None]

@@ -6,9 +6,9 @@ r"""The loss change of one step from a few items: exact to first order, sampled 
 
 The terms linear in :math:`d\ell = W\,dh + \sum_t k_t \delta_{vt}` need no item: they are inner products with
 :math:`W' \delta_{us}`, :math:`W' \pi_{us}` and the Gram matrices of the output sensitivities. ``T``, of second order,
-is summed over the items that weigh most for these users and over v's own (whose logits move most), and sampled over
-the rest by the importance that a few exact steps show. Draws are independent, so their spread gives the standard
-error. In single precision rounding of the linear terms is what remains; its size is added.
+is summed over the items that weigh most for these users, over v's own and over those that its step moves most, and
+sampled over the rest by an importance that a few exact steps and the norms of W show. Draws are independent, so their
+spread gives the standard error. In single precision rounding of the linear terms is what remains; its size is added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from collabtheory.errors import InvalidInput, PremiseNotMet
 from collabtheory.models.likelihoods import Multinomial
 from collabtheory.transfer.codes import Matrix
-from collabtheory.transfer.item_draws import ItemDraws, draw_items, own_items, pilot_score
+from collabtheory.transfer.item_draws import MOVED_ROWS, ItemDraws, draw_items, moved_most, own_items, pilot_score
 from collabtheory.transfer.loss_change import STEP_ROWS, Rows, hidden_change, rows_of
 from collabtheory.transfer.sensitivities import Sensitivities, bias_term
 
@@ -59,7 +59,7 @@ def surrogate_loss_changes(
         score = pilot_score(state, max(rates, default=0.0), block, sources, rng)
         target = _Target.of(state, block, draw_items(score, n_items, rng))
         here = slice(start, start + target.n_users)
-        for position, source in _each_source(target, sources, step):
+        for position, source in _each_source(target, sources, step, max(rates, default=0.0)):
             for k, rate in enumerate(rates):
                 changes[k, here, position], errors[k, here, position] = _estimate(target, source, rate)
     return changes, errors
@@ -87,6 +87,7 @@ class _Target:
     top: Tensor  # (R, I)
     top_hidden: Tensor  # (R, a_L), W' delta
     hidden_size: Tensor  # (R,), |W' delta| + n |W' pi|
+    top_size: Tensor  # (R,), |delta| + n |pi|
     sizes: Tensor  # (R,)
     items: ItemDraws
     item_weights: Tensor  # (K, a_L)
@@ -111,6 +112,7 @@ class _Target:
             mean_hidden=mean_hidden,
             top=top,
             top_hidden=top_hidden,
+            top_size=top.norm(dim=1) + sizes * probabilities.norm(dim=1),
             hidden_size=top_hidden.norm(dim=1) + sizes * mean_hidden.norm(dim=1),
             sizes=sizes,
             items=items,
@@ -124,14 +126,14 @@ class _Source:
     """One user whose step is taken, seen from a block of targets."""
 
     rows: Rows
-    own: Tensor  # (J,) own items that are not in the head
+    own: Tensor  # (J,) own items, and those it moves most, that are not in the head
     code_kernel: Tensor  # (1, R, S)
     mean_kernel: Tensor  # (R, S), pi . delta
     top_kernel: Tensor  # (R, S), delta . delta
     item_deltas: Tensor  # (S, K)
 
 
-def _each_source(target: _Target, sources: Tensor, step: int) -> Iterator[tuple[int, _Source]]:
+def _each_source(target: _Target, sources: Tensor, step: int, rate: float) -> Iterator[tuple[int, _Source]]:
     state, n_samples = target.state, target.state.n_samples
     position = 0
     for block in torch.split(sources, step):
@@ -140,53 +142,85 @@ def _each_source(target: _Target, sources: Tensor, step: int) -> Iterator[tuple[
         code_kernel = target.rows.inputs[0][0] @ rows.inputs[0].flatten(0, 1).T + bias_term(state.layers[0])
         mean_kernel, top_kernel = target.probabilities @ tops.T, target.top @ tops.T
         item_deltas = tops[:, target.items.both]
+        moved = _moved_items(target, rows, code_kernel, rate)
         for v, user in enumerate(block.tolist()):
             here = slice(v * n_samples, (v + 1) * n_samples)
             one = Rows(*(tuple(t[v : v + 1] for t in group) for group in (rows.inputs, (), rows.deltas)))
-            own = own_items(state, user)
+            own = torch.unique(torch.cat((own_items(state, user), moved[v])))
             kernels = (code_kernel[None, :, here], mean_kernel[:, here], top_kernel[:, here], item_deltas[here])
             yield position, _Source(one, own[~target.items.is_head[own]], *kernels)
             position += 1
 
 
+def _moved_items(target: _Target, rows: Rows, code_kernel: Tensor, rate: float) -> Tensor:
+    """Return the items that the steps of some sources move most, judged on a few rows of the target."""
+    state, n_sources, n_samples = target.state, len(rows.inputs[0]), target.state.n_samples
+    few = torch.linspace(0, len(target.top) - 1, MOVED_ROWS).long()
+    kernel = code_kernel[few].view(len(few), n_sources, n_samples).transpose(0, 1)
+    here = Rows(*(tuple(t[:, few] for t in group) for group in (target.rows.inputs, target.rows.pre_activations, ())))
+    steps, hidden = hidden_change(state, here, rows, kernel.contiguous(), rate)
+    moved = _moved_input(hidden)
+    # Steps on opposite sides of a code are opposite; what counts is how far, not where to.
+    largest = moved[torch.arange(n_sources), moved.norm(dim=2).argmax(1)]
+    sign = torch.sign(moved @ largest[:, :, None])
+    pushed = torch.bmm((steps * sign).mean(1, keepdim=True), rows.deltas[-1])[:, 0]
+    return moved_most(state, (moved * sign).mean(1), pushed, target.probabilities.mean(0))
+
+
 def _estimate(target: _Target, source: _Source, rate: float) -> tuple[Tensor, Tensor]:
     """Return the estimate and its standard error for each user of the target, ``(B,)``."""
     steps, hidden = hidden_change(target.state, target.rows, source.rows, source.code_kernel, rate)
-    factors, moved = steps[0], _moved_input(hidden)
+    factors, moved = steps[0], _moved_input(hidden)[0]
     mean = (moved * target.mean_hidden).sum(1) + (factors * source.mean_kernel).sum(1)
     linear = (moved * target.top_hidden).sum(1) + (factors * source.top_kernel).sum(1)
-    terms = _second_order(moved @ target.item_weights.T + factors @ source.item_deltas).mul_(target.factors)
+    change = moved @ target.item_weights.T + factors @ source.item_deltas
+    size = torch.linalg.vecdot(change.abs(), target.factors)
+    terms = _second_order(change).mul_(target.factors)
+    own, own_size = _of_own_items(target, source, factors, moved)
     n_head = len(target.items.head)
     drawn = terms[:, n_head:] * ~torch.isin(target.items.tail, source.own)
-    total = mean + terms[:, :n_head].sum(1) + drawn.sum(1) + _of_own_items(target, source, factors, moved)
+    total = mean + terms[:, :n_head].sum(1) + drawn.sum(1) + own
     loss = linear + target.sizes * (torch.log1p(total) - mean)
     sampling = _standard_error((target.sizes / (1 + total))[:, None] * drawn, target.n_users)
-    rounding = _per_user(_rounding(target, source, factors, moved), target.n_users)
-    return _per_user(loss, target.n_users), torch.hypot(sampling, rounding)
+    rounding = _rounding(target, source, factors, moved, target.sizes * (size + own_size))
+    return _per_user(loss, target.n_users), torch.hypot(sampling, _per_user(rounding, target.n_users))
 
 
 def _moved_input(hidden: Tensor | None) -> Tensor:
     if hidden is None:
         raise PremiseNotMet("the surrogate needs a hidden layer")
-    return hidden[0]
+    return hidden
 
 
 def _per_user(rows: Tensor, n_users: int) -> Tensor:
     return rows.view(n_users, -1).mean(1)
 
 
-def _rounding(target: _Target, source: _Source, factors: Tensor, moved: Tensor) -> Tensor:
-    """Return the size of the rounding errors of each row: the first-order terms are large and partly cancel."""
-    kernels = source.top_kernel.abs() + target.sizes[:, None] * source.mean_kernel.abs()
-    size: Tensor = moved.norm(dim=1) * target.hidden_size + (factors.abs() * kernels).sum(1)
+def _rounding(target: _Target, source: _Source, factors: Tensor, moved: Tensor, second_order: Tensor) -> Tensor:
+    """Return the size of the rounding errors of each row: sums whose terms are large and partly cancel."""
+    pushed = factors.abs() @ source.rows.deltas[-1][0].norm(dim=1)
+    size: Tensor = moved.norm(dim=1) * target.hidden_size * _cancellation(target, source)
+    size += pushed * target.top_size + second_order
     return size.mul_(torch.finfo(size.dtype).eps)
 
 
-def _of_own_items(target: _Target, source: _Source, factors: Tensor, moved: Tensor) -> Tensor:
+def _cancellation(target: _Target, source: _Source) -> Tensor:
+    """Return how much larger partial sums of ``z_u . z_v + 1`` are than what is left of them, ``(R,)``, at least 1."""
+    codes = target.rows.inputs[0][0]
+    products = codes.norm(dim=1) * source.rows.inputs[0].norm() / math.sqrt(codes.shape[1])
+    left = source.code_kernel[0].norm(dim=1).clamp_(min=torch.finfo(products.dtype).tiny)
+    ratio: Tensor = products / left
+    return ratio.clamp_(min=1)
+
+
+def _of_own_items(target: _Target, source: _Source, factors: Tensor, moved: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum over the source's own items, and of the sizes of what is subtracted there."""
     # Where v's step moves the logits most; drawn, these few items would dominate the error.
-    weight = target.state.layers[-1].weight
+    weight, probabilities = target.state.layers[-1].weight, target.probabilities[:, source.own]
     change = moved @ weight[source.own].T + factors @ source.rows.deltas[-1][0][:, source.own]
-    return _second_order(change).mul_(target.probabilities[:, source.own]).sum(1)
+    size = torch.linalg.vecdot(change.abs(), probabilities)
+    value: Tensor = torch.linalg.vecdot(_second_order(change), probabilities)
+    return value, size
 
 
 def _second_order(change: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from collabtheory.models.layers import DenseLayer
 from collabtheory.transfer.affine_mean import AffineMean, sum_of_parts
 from collabtheory.transfer.buffers import aligned_empty
 from collabtheory.transfer.contents import Contents
+from collabtheory.transfer.differences import slope_at
 
 Users = slice | Tensor
 
@@ -212,10 +213,10 @@ def _backward(state: Sensitivities, kept: Tensor | None) -> tuple[Tensor, ...]:
     """Return the sensitivities of all layers but the last, and fill ``kept`` with those of the last."""
     if len(state.layers) == 1 and kept is None:
         return ()
-    pulled = _pull_back_top(state, kept)
+    pulled, inputs = _pull_back_top(state, kept), state.inputs
     deltas: list[Tensor] = []
     for position in range(len(state.layers) - 2, -1, -1):
-        slope = state.layers[position].activation.derivative(state.pre_activations[position])
+        slope = slope_at(state.layers[position].activation, state.pre_activations[position], inputs[position + 1])
         deltas.append(pulled.mul_(slope))
         if position:
             pulled = deltas[-1] @ state.layers[position].weight
