@@ -55,12 +55,13 @@ def fit_words(axes: Axes, words: Mapping[Text, str]) -> bool:
     ``words`` are those of :func:`long_words`. Returns whether anything is now another than it was.
     """
     before = [text.get_text() for text in words]
-    box = axes.get_window_extent()
+    box, page = axes.get_window_extent(), axes.get_figure(root=True).bbox  # type: ignore[union-attr]
     for text, written in words.items():
         if text is axes.yaxis.label:
-            _wrap(text, written, box.height * LABEL_ROOM, lambda bounds: bounds.height)
+            room = _room(box.y0, box.y1, page.y0, page.y1)
+            _wrap(text, written, room, lambda bounds: bounds.height)
         else:
-            room = box.width * (LABEL_ROOM if text is axes.xaxis.label else 1.0)
+            room = _room(box.x0, box.x1, page.x0, page.x1) if text is axes.xaxis.label else box.width
             _wrap(text, written, room, lambda bounds: bounds.width)
     return _turn_names(axes) or before != [text.get_text() for text in words]
 
@@ -136,6 +137,12 @@ def _titles(axes: Axes) -> list[Text]:
     told = {axes.get_title(loc=place) for place in ("left", "center", "right")} - {""}
     # matplotlib has no public door to the titles at left and right but this one.
     return [child for child in axes.get_children() if isinstance(child, Text) and child.get_text() in told]
+
+
+def _room(low: float, high: float, page_low: float, page_high: float) -> float:
+    """Return how long a label in the middle of an axis may be: a little longer than the axis, but not off the page."""
+    middle = (low + high) / 2
+    return min(LABEL_ROOM * (high - low), 2 * (middle - page_low), 2 * (page_high - middle))
 
 
 def _wrap(text: Text, words: str, room: float, extent: Callable[[Bbox], float]) -> None:
