@@ -8,7 +8,7 @@
 #                     the same with options (see `collabtheory verify --help`).
 #   make test         set up .venv (first time only) and run the tests.
 #   make test-slow    the tests that take minutes, too.
-#   make benchmark    speed against autograd and against the machine's limit.
+#   make bench        speed against public libraries and the machine's limit.
 #   make docs         the documentation: docs/_build/index.html.
 #   make check        formatting, lint and types.
 #   make doctor       is this installation fine?
@@ -22,7 +22,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help verify test test-slow benchmark docs check doctor clean
+.PHONY: help verify test test-slow bench docs check doctor clean
 
 help:
 	@awk '!/^#/ {exit} {sub(/^# ?/, ""); print}' Makefile
@@ -55,7 +55,7 @@ test: $(VENV)/installed-tests
 test-slow: $(VENV)/installed-tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not benchmark" -n 2 --dist loadgroup $(ARGS)
 
-benchmark: $(VENV)/installed-tests
+bench: $(VENV)/installed-tests
 	$(BIN)/python -m pytest -m benchmark -s $(ARGS)
 
 docs: $(VENV)/installed-docs

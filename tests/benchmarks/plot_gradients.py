@@ -1,4 +1,4 @@
-"""Table and pictures of the gradient benchmarks from their results: ``python plot_gradients.py docs/speed``."""
+"""Draw the growth of the Gram matrix from its results: ``python plot_gradients.py docs/speed``."""
 
 from __future__ import annotations
 
@@ -19,42 +19,6 @@ AXES = {"users": "users $N$", "items": "items $I$", "samples": "samples $S$"}
 
 def load(folder: Path, name: str) -> dict:
     return json.loads((folder / f"gradients-{name}.json").read_text(encoding="utf-8"))
-
-
-def between(values: dict, form: str) -> str:
-    return f"{values['median']:{form}} ({values['smallest']:{form}}-{values['largest']:{form}})"
-
-
-def table(folder: Path) -> str:
-    """Return the Gram cases as a Markdown table, one row a method."""
-    lines = ["| N, I, S | | seconds | time over ours | x limit | peak MB |", "|:--|:--|--:|--:|--:|--:|"]
-    for path in sorted(folder.glob("gradients-gram-*.json"), key=lambda one: (one.stem.count("-"), one.stem)):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        job = result["job"]
-        title = f"{job['users']:,}, {job['items']:,}, {job['samples']}"
-        title += " float64" if job["dtype"] == "float64" else ""
-        title += ", same sample" if job["pairing"] == "same_sample" else ""
-        for name, row in result["summary"].items():
-            ratio = between(row["over_ours"], ".1f") if "over_ours" in row else "1"
-            limit = between(row["over_limit"], ".2f") if "over_limit" in row else ""
-            scaled = ", two blocks scaled to all" if job["block"] and name == "BackPACK" else ""
-            seconds = f"{row['seconds']['median']:.3g}"
-            lines.append(f"| {title} | {name}{scaled} | {seconds} | {ratio} | {limit} | {row['peak_megabytes']:,.0f} |")
-            title = ""
-    return "\n".join(lines) + "\n"
-
-
-def exponents(folder: Path) -> str:
-    """Return the fitted exponents as a Markdown table."""
-    lines = ["| grows with | | time | operations | memory |", "|:--|:--|--:|--:|--:|"]
-    for axis in AXES:
-        fits = load(folder, f"growth-{axis}")["exponents"]
-        for name, (label, *_) in STYLES.items():
-            if name in fits:
-                shown = [f"{fits[name][what]['slope']:.2f}" for what in ("time", "memory")]
-                flops = f"{fits['limit']['time']['slope']:.2f}" if name == "collabtheory" else ""
-                lines.append(f"| {axis} | {label} | {shown[0]} | {flops} | {shown[1]} |")
-    return "\n".join(lines) + "\n"
 
 
 def draw(folder: Path) -> Path:
@@ -89,7 +53,4 @@ def draw(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    (target / "gradients-table.md").write_text(table(target), encoding="utf-8")
-    (target / "gradients-exponents.md").write_text(exponents(target), encoding="utf-8")
-    print(draw(target))
+    print(draw(Path(sys.argv[1])))

@@ -46,8 +46,19 @@ SETTINGS = {
 }
 EPOCHS = {"mult_vae": (3,) if SMALL else (40, 6), "rec_vae": (2,) if SMALL else (20, 4), "ease": (1, 1)}
 """Of the first round, whose accuracy counts, and of the others."""
+LARGE = {"ml-20m-part": 24_000, "ml-20m-size": 136_677}
+"""Users of planted worlds with the catalogue and the history lengths of ML-20M: one epoch, accuracy not judged. The
+whole takes every library many minutes and is measured once; a part gives the ratios."""
 LEAST_RATIO, LARGEST_OVER_LIMIT, ACCURACY_MARGIN = 2.0, 3.0, 0.01
 TIME_LIMIT = 3600
+
+
+def rounds_of(data):
+    return 1 if data == "ml-20m-size" else ROUNDS
+
+
+def epochs_of(model, data):
+    return (1, 1) if data in LARGE else EPOCHS[model]
 
 
 def peers_for(model):
@@ -67,6 +78,8 @@ def contents(data):
         if not (DATA / "ml-1m.csv.gz").is_file():
             pytest.skip(f"no ml-1m in {DATA}; set COLLABTHEORY_DATA")
         return load("ml-1m", folder=DATA, offline=True)
+    if data in LARGE:
+        return generate(PlantedWorld(n_users=LARGE[data], n_items=20_108, mean_items=73.0), seed=0)
     # As many users, items and interactions as ml-1m has.
     size = {"n_users": 600, "n_items": 480} if SMALL else {"n_users": 6000, "n_items": 3520, "mean_items": 95.0}
     return generate(PlantedWorld(**size), seed=0)
@@ -98,12 +111,12 @@ def measure(model, data, folder):
     sparse.save_npz(folder / "fold_in.npz", sparse.csr_matrix(split.test.fold_in))
     scripts = {"collabtheory": (sys.executable, "train_collabtheory"), "limit": (sys.executable, "matrix_limit")}
     scripts |= {name: (python, f"train_{name}") for name, python in peers_for(model).items()}
-    epochs = EPOCHS[model]
+    epochs = epochs_of(model, data)
     runs, ndcg = [], {}
-    for number in range(ROUNDS):
+    for number in range(rounds_of(data)):
         order = list(scripts)
         for name in order[number % len(order) :] + order[: number % len(order)]:
-            scores = folder / f"{name}.npy" if number == 0 and name != "limit" else None
+            scores = folder / f"{name}.npy" if number == 0 and name != "limit" and data not in LARGE else None
             job = {"model": model, "folder": str(folder), "seed": number, "epochs": epochs[number > 0]}
             job |= {"scores": scores and str(scores), **SETTINGS[model]}
             record = run_once(*scripts[name], job, folder)
@@ -174,15 +187,21 @@ def report(model, data, rows, runs, split, capsys):
         print("\n" + "\n".join([title, *(line(name, row) for name, row in rows.items())]))
     if target := os.environ.get("COLLABTHEORY_SPEED_RESULT"):
         about = {"model": model, "data": data, "n_users": users, "n_items": items, "settings": SETTINGS[model]}
-        about |= {"n_interactions": int(split.train.matrix.nnz), "test_users": split.test.n_users, "rounds": ROUNDS}
-        about |= {"epochs": EPOCHS[model], "date": time.strftime("%Y-%m-%d"), "machine": provenance()}
+        about |= {
+            "n_interactions": int(split.train.matrix.nnz),
+            "test_users": split.test.n_users,
+            "rounds": rounds_of(data),
+        }
+        about |= {"epochs": epochs_of(model, data), "date": time.strftime("%Y-%m-%d"), "machine": provenance()}
         path = Path(target) / f"training-speed-{model}-{data}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(about | {"summary": rows, "runs": runs}, indent=1) + "\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("data", ["planted", "ml-1m"])
-@pytest.mark.parametrize("model", list(OFFERS))
+CASES = [(model, data) for data in ("planted", "ml-1m") for model in OFFERS] + [("mult_vae", data) for data in LARGE]
+
+
+@pytest.mark.parametrize(("model", "data"), CASES)
 def test_training_is_twice_as_fast_as_the_best_library(model, data, tmp_path, capsys):
     if SMALL and data != "planted":
         pytest.skip("the small size is planted")
@@ -195,6 +214,9 @@ def test_training_is_twice_as_fast_as_the_best_library(model, data, tmp_path, ca
         return
     fastest = min(peers.values(), key=lambda row: row["time_over_collabtheory"]["median"])
     over_limit = 1.0 / rows["limit"]["time_over_collabtheory"]["median"]
-    assert fastest["ours_minus_theirs"] > -ACCURACY_MARGIN
+    if data in LARGE:
+        assert rows["collabtheory"]["peak_megabytes"] < 6 * 1024
+    else:
+        assert fastest["ours_minus_theirs"] > -ACCURACY_MARGIN
     assert over_limit < LARGEST_OVER_LIMIT
     assert fastest["time_over_collabtheory"]["median"] > LEAST_RATIO
