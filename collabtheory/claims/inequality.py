@@ -95,18 +95,21 @@ class Inequality:
 
     def slack(self, case: Case) -> float:
         """Return the smallest relative slack in float64; NaN where the premise fails or a side is not a number."""
-        with np.errstate(all="ignore"):
-            if self.premise is not None and not all(_met(comparison) for comparison in self.premise(**case)):
-                return float("nan")
-            return relative_slack(self.claim(**case))
+        met, slack = self.met_and_slack(case)
+        return slack if met else float("nan")
 
-    def premise_slack(self, case: Case) -> float:
-        """Return the smallest relative slack of the premise's comparisons in float64, 1 without a premise."""
-        if self.premise is None:
-            return 1.0
+    def met_and_slack(self, case: Case) -> tuple[bool, float]:
+        """Return whether the premise holds in float64, and the slack of the claim, or else that of the premise.
+
+        The latter is the smallest of its comparisons, -1 where one is not a number.
+        """
         with np.errstate(all="ignore"):
-            slack = min(relative_slack(comparison) for comparison in self.premise(**case))
-        return slack if np.isfinite(slack) else -1.0
+            if self.premise is not None:
+                premise = self.premise(**case)
+                if not all(_met(comparison) for comparison in premise):
+                    slack = min(map(relative_slack, premise))
+                    return False, slack if np.isfinite(slack) else -1.0
+            return True, relative_slack(self.claim(**case))
 
     def decide(self, case: Case) -> Decided:
         """Decide the claim on one case rigorously; ``UNDECIDED`` also where the premise is not certainly true."""

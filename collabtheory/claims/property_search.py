@@ -38,11 +38,10 @@ def search_by_properties(inequality: Inequality, rng: np.random.Generator, secon
     @given(strategy)
     def look(case: Case) -> None:
         if tally.violation is None and time.monotonic() < end:
-            slack = tally.see(case)
+            distance = tally.see(case)
         if tally.violation is not None or time.monotonic() >= end:
             raise Over
-        if math.isfinite(slack):
-            target(-slack)
+        target(-distance)
 
     while tally.violation is None and time.monotonic() < end:
         with warnings.catch_warnings(), contextlib.suppress(Over):

@@ -15,6 +15,8 @@ from collabtheory.rigor.compare import Decision
 
 DRAWS, ASCENTS, ITERATIONS = 120, 3, 12
 """Per round of :func:`search`: cases drawn, the closest of them that are pushed further, and steps of each push."""
+NOWHERE = 1e6
+"""How near a case counts whose sides are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,14 @@ class Tally:
         self.ties = 0
 
     def see(self, case: Case) -> float:
-        """Return the slack of a case (NaN: premise not met), having counted it."""
-        slack = self.inequality.slack(case)
+        """Return how near a case is to a violation, having counted it.
+
+        That is its slack; where the premise is not met, more than most slacks, and the less the nearer it is to it.
+        """
+        met, slack = self.inequality.met_and_slack(case)
         self.tried += 1
-        if math.isnan(slack):
-            return slack
+        if not met or math.isnan(slack):
+            return NOWHERE if met else 2.0 - slack
         self.met += 1
         if slack < self.slack:
             self.slack, self.worst = slack, case
@@ -100,11 +105,10 @@ def search_for(inequality: Inequality, rng: np.random.Generator, seconds: float)
 def _round(tally: Tally, rng: np.random.Generator) -> None:
     scored: list[tuple[float, int, Case]] = []
     for number, case in enumerate(draw_cases(tally.inequality, rng, DRAWS)):
-        slack = tally.see(case)
+        # Cases that miss the premise come last, the nearest to it first.
+        scored.append((tally.see(case), number, case))
         if tally.violation is not None:
             return
-        # Cases that miss the premise come last, the nearest to it first.
-        scored.append((slack if not math.isnan(slack) else 2.0 - tally.inequality.premise_slack(case), number, case))
     for _, _, case in sorted(scored, key=lambda entry: entry[:2])[:ASCENTS]:
         _ascend(tally, case)
         if tally.violation is not None:
@@ -126,10 +130,9 @@ def _ascend(tally: Tally, case: Case) -> None:
         return {**case, **{n: piece.reshape(shapes[n]) for n, piece in zip(free, pieces, strict=True)}}
 
     def objective(point: np.ndarray) -> float:
-        tried = rebuilt(point)
-        slack = tally.inequality.slack(tried)
-        value = slack if not math.isnan(slack) else 2.0 - tally.inequality.premise_slack(tried)
-        return value if math.isfinite(value) else 1e6
+        met, slack = tally.inequality.met_and_slack(rebuilt(point))
+        value = slack if met else 2.0 - slack
+        return value if math.isfinite(value) else NOWHERE
 
     found = optimize.minimize(
         objective, np.clip(start, *bounds.T), method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS}
