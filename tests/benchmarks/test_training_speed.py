@@ -79,7 +79,7 @@ def contents(data):
             pytest.skip(f"no ml-1m in {DATA}; set COLLABTHEORY_DATA")
         return load("ml-1m", folder=DATA, offline=True)
     if data in LARGE:
-        return generate(PlantedWorld(n_users=LARGE[data], n_items=20_108, mean_items=73.0), seed=0)
+        return generate(PlantedWorld(n_users=LARGE[data], n_items=20_112, mean_items=73.0), seed=0)
     # As many users, items and interactions as ml-1m has.
     size = {"n_users": 600, "n_items": 480} if SMALL else {"n_users": 6000, "n_items": 3520, "mean_items": 95.0}
     return generate(PlantedWorld(**size), seed=0)
