@@ -17,7 +17,7 @@ author = "The collabtheory authors"
 copyright = "the collabtheory authors, Apache-2.0"
 release = version = __version__
 
-extensions = ["myst_parser", "mathml", "command", "study_results", "measured_tables", "gallery"]
+extensions = ["myst_parser", "mathml", "command", "study_results", "measured_tables", "speed_tables", "gallery"]
 myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "_extensions", "statements/_*.md"]
