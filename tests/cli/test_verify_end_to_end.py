@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collabtheory.claims.discovery import bundled_folder
+from collabtheory.rigor import Means
 from collabtheory.runs.folder import RunFolder
 
 SOME = ("theorem_2_3", "lemma_2_4", "beta_kl", "proposition_3_1")
@@ -87,6 +88,22 @@ def test_every_negative_control_is_caught(everything):
     assert {record["id"] for record in controls} == {record["id"] for record in records(everything)}
     assert len({record["id"] for record in controls}) == 14
     assert all(record["caught"] and record["verdict"] == "violated" for record in controls)
+
+
+@pytest.mark.xdist_group("everything")
+def test_what_a_run_certifies_names_means_that_sample_nothing_and_has_no_model_in_it(everything):
+    found = records(everything)
+    certified = [part for record in found for part in record["parts"] if part["verdict"] == "certified"]
+    assert len(certified) > 100
+    for part in certified:
+        assert Means(part["means"]).certifies
+        assert part["detail"]
+        assert part["rigor"] in ("proved", "certified")
+        assert 0 < part["coverage"]["met"] == part["coverage"]["tried"]
+    for record in (one for one in found if one["verdict"] == "certified"):
+        assert record["model"] is None
+        assert record["rigor"] in ("proved", "certified")
+        assert {part["verdict"] for part in record["parts"]} == {"certified"}
 
 
 @pytest.mark.xdist_group("everything")
