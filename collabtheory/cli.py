@@ -47,7 +47,9 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"max_content_width": 120},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its boxes cost as much time as everything else that --help does
 )
 data_app = typer.Typer(help="Data sets: what exists, fetch one, check a file of yours.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
