@@ -124,7 +124,10 @@ def verify(
                 engine=workers,
                 portraits=not ids and checks is None,
             )
-    report = write_report(outcome.folder, None if figures else ())
+        if figures and isinstance(workers, Pool):
+            workers.warm("collabtheory.report.figure_files")
+        on_this_machine = workers if isinstance(workers, Pool) else None
+        report = write_report(outcome.folder, None if figures else (), engine=on_this_machine)
     _print_outcome(outcome.folder, as_json=json)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     raise typer.Exit(outcome.exit_code(strict=strict))
