@@ -47,7 +47,9 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"max_content_width": 120},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its boxes cost as much time as everything else that --help does
 )
 data_app = typer.Typer(help="Data sets: what exists, fetch one, check a file of yours.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -122,7 +124,10 @@ def verify(
                 engine=workers,
                 portraits=not ids and checks is None,
             )
-    report = write_report(outcome.folder, None if figures else ())
+        if figures and isinstance(workers, Pool):
+            workers.warm("collabtheory.report.figure_files")
+        on_this_machine = workers if isinstance(workers, Pool) else None
+        report = write_report(outcome.folder, None if figures else (), engine=on_this_machine)
     _print_outcome(outcome.folder, as_json=json)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     raise typer.Exit(outcome.exit_code(strict=strict))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from collabtheory.data.split import FoldIn, StrongSplit
 from collabtheory.errors import DataError, InvalidInput, NumericalFailure
+from collabtheory.models.adam import Adam
 from collabtheory.models.architectures import build
 from collabtheory.models.autoencoder import Autoencoder, Phase
 from collabtheory.models.batch_loss import Draws, batch_losses, combined
@@ -90,7 +91,7 @@ class _State:
     """All that changes while training."""
 
     model: Autoencoder
-    optimisers: dict[str, torch.optim.Optimizer]
+    optimisers: dict[str, Adam]
     user_weights: UserWeights
     sharing: Sharing
     best: dict[str, Tensor]
@@ -196,9 +197,9 @@ def _initial_state(
     return _State(model, optimisers, user_weights, sharing, best=weights, snapshots=snapshots)
 
 
-def _optimiser(phase: Phase, spec: TrainingSpec) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if spec.optimiser == "adamw" else torch.optim.Adam
-    return kind(phase.parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
+def _optimiser(phase: Phase, spec: TrainingSpec) -> Adam:
+    decoupled = spec.optimiser == "adamw"
+    return Adam(phase.parameters, spec.learning_rate, weight_decay=spec.weight_decay, decoupled=decoupled)
 
 
 def _run_epoch(state: _State, spec: TrainingSpec, split: StrongSplit, seed: int, epoch: int) -> Epoch:
@@ -237,7 +238,7 @@ def _run_pass(
     for number, chosen in enumerate(batches):
         step = int(epochs_done * len(batches)) + number // phase.passes
         beta = scheduled_beta(spec, step, total_steps)
-        _set_learning_rate(optimiser, spec, step / total_steps)
+        optimiser.learning_rate = _learning_rate(spec, step / total_steps)
         users = np.sort(chosen)
         here, drawn = state.sharing.share(matrix, users, draws)
         losses = batch_losses(model, spec, matrix, here, drawn, masked=phase.masked, full=phase.divergence)
@@ -259,10 +260,9 @@ def _alignment_weight(model: Autoencoder, spec: TrainingSpec, beta: float) -> fl
     return model.spec.alignment_weight * beta / spec.beta
 
 
-def _set_learning_rate(optimiser: torch.optim.Optimizer, spec: TrainingSpec, share: float) -> None:
+def _learning_rate(spec: TrainingSpec, share: float) -> float:
     factor = 0.5 * (1.0 + math.cos(math.pi * share)) if spec.learning_rate_schedule == "cosine" else 1.0
-    for group in optimiser.param_groups:
-        group["lr"] = spec.learning_rate * factor
+    return spec.learning_rate * factor
 
 
 def at_full_weight(spec: TrainingSpec, epoch: int) -> bool:
@@ -296,7 +296,7 @@ def _store(state: _State, path: Path, identity: dict[str, object]) -> None:
     for epoch, weights in state.snapshots.items():
         tensors |= {f"snapshot/{epoch}/{name}": tensor for name, tensor in weights.items()}
     for phase, optimiser in state.optimisers.items():
-        for index, moments in optimiser.state_dict()["state"].items():
+        for index, moments in optimiser.moments.items():
             tensors |= {f"moments/{phase}/{index}/{name}": tensor for name, tensor in moments.items()}
     about = {
         "identity": identity,
@@ -327,15 +327,6 @@ def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
     }
     for phase, optimiser in state.optimisers.items():
         prefix = f"moments/{phase}/"
-        moments = {int(group.rsplit("/")[-1]): values for group, values in groups.items() if group.startswith(prefix)}
-        parameters = optimiser.param_groups[0]["params"]
-        laid_out = {
-            index: {name: _laid_out_as(parameters[index], value) for name, value in values.items()}
-            for index, values in moments.items()
-        }
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": laid_out})
-
-
-def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
-    # The fused optimiser walks through memory, so moments must lie there in the order of their parameter.
-    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
+        optimiser.restore(
+            {int(group.rsplit("/")[-1]): values for group, values in groups.items() if group.startswith(prefix)}
+        )

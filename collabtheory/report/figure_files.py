@@ -21,12 +21,14 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import collabtheory
-from collabtheory.errors import CollabTheoryError, DataError, InvalidInput
+from collabtheory.errors import CollabTheoryError, DataError, InvalidInput, WorkerDied
 from collabtheory.report.data_hash import data_fingerprint
 from collabtheory.report.figure_layout import draw_pages
 from collabtheory.report.figure_side_files import listed_files, make_side_file, write_side_file
@@ -35,6 +37,9 @@ from collabtheory.report.style import house_style
 from collabtheory.report.venues import REPORT, Venue
 from collabtheory.runs.folder import RunFolder, open_run
 from collabtheory.runs.published import note_published
+
+if TYPE_CHECKING:
+    from collabtheory.runs.engine import Engine
 
 _REQUIRED = ("TITLE", "CAPTION", "data", "draw")
 
@@ -154,6 +159,7 @@ def write_figures(
     run: RunFolder | Path | str,
     folder: Path | str | None = None,
     progress: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> list[DrawnFigure]:
     """Draw every figure of a folder from a run for its report, into ``<run>/figures/<name>.png`` and ``.svg``.
 
@@ -165,6 +171,8 @@ def write_figures(
         Where the figure files lie; default :func:`figures_folder`.
     progress
         Called with the title of each figure before it is drawn.
+    engine
+        Workers that draw; this process does if None. The files are the same.
 
     Returns
     -------
@@ -172,7 +180,7 @@ def write_figures(
         One per file, by ``ORDER`` then name; a figure whose data the run does not have is there with the reason.
     """
     opened = open_run(run)
-    return draw_figures([opened], load_figures(folder), opened.path / "figures", progress=progress)
+    return draw_figures([opened], load_figures(folder), opened.path / "figures", progress=progress, engine=engine)
 
 
 def draw_figures(
@@ -182,6 +190,7 @@ def draw_figures(
     venue: Venue = REPORT,
     formats: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> list[DrawnFigure]:
     """Draw figures for a venue into a folder, each from the first run that has its data, with a side file.
 
@@ -202,6 +211,8 @@ def draw_figures(
         Some of ``png``, ``svg``, ``pdf``; the venue's own if none is given.
     progress
         Called with the title of each figure before it is drawn.
+    engine
+        Workers that draw, on the file system of this process; this process does if None. The files are the same.
 
     Raises
     ------
@@ -209,18 +220,39 @@ def draw_figures(
         If there is no run, or a format is unknown.
     OutputError
         If a file cannot be written.
+    WorkerDied
+        If the engine lost a worker.
     """
     if not runs:
         raise InvalidInput("no run is given; name the folder of one")
     check_formats(formats)
+    kinds = tuple(dict.fromkeys(formats or venue.formats))
+    paths = [run.path.absolute() for run in runs]
+    # A figure file may be none that a worker can import, so it is told by its path.
+    calls = [(paths, figure.path.absolute(), out.absolute(), venue, kinds) for figure in figures] if engine else []
+    futures = [engine.submit(draw_from_files, *call) for call in calls] if engine else []
     drawn = []
-    for figure in figures:
+    for k, figure in enumerate(figures):
         if progress is not None:
             progress(figure.module.TITLE)
-        drawn.append(_draw_one(runs, figure, out, venue, tuple(dict.fromkeys(formats or venue.formats))))
+        drawn.append(_outcome(futures[k], figure.name) if futures else _draw_one(runs, figure, out, venue, kinds))
         for path in drawn[-1].files:
             note_published(path)
     return drawn
+
+
+def draw_from_files(
+    runs: Sequence[Path], figure: Path, out: Path, venue: Venue, formats: tuple[str, ...]
+) -> DrawnFigure:
+    """Draw one figure file from run folders, in whichever process this is called."""
+    return _draw_one([open_run(path) for path in runs], FigureFile(figure, load_figure(figure)), out, venue, formats)
+
+
+def _outcome(future: Future[DrawnFigure], name: str) -> DrawnFigure:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise WorkerDied(f"a worker process died while it drew '{name}' (out of memory?)") from error
 
 
 def figure_data(runs: Sequence[RunFolder], module: ModuleType) -> tuple[RunFolder, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -33,6 +33,9 @@ from collabtheory.runs.files import write_text
 from collabtheory.runs.folder import RunFolder, open_run
 from collabtheory.runs.published import note_published
 
+if TYPE_CHECKING:
+    from collabtheory.runs.engine import Engine
+
 LARGE_IMAGE = 200_000
 """Bytes from which on a figure is shown in its smaller format."""
 LIMITS = (
@@ -48,6 +51,7 @@ def write_report(
     run: RunFolder | Path | str,
     figures: Sequence[DrawnFigure] | None = None,
     progress: Callable[[str], None] | None = None,
+    engine: Engine | None = None,
 ) -> Path:
     """Write all that a run shows: figures, tables, ``junit.xml`` and, last, ``report.html``, whose path is returned.
 
@@ -59,6 +63,8 @@ def write_report(
         Figures that are drawn already (:func:`write_figures`); ``None`` draws those of this installation first.
     progress
         Called with the title of each figure before it is drawn.
+    engine
+        Workers that draw, see :func:`~collabtheory.report.figure_files.draw_figures`.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def write_report(
         If a file cannot be written; an older report stays as it was, since each file is replaced in one step.
     """
     opened = open_run(run)
-    drawn = write_figures(opened, progress=progress) if figures is None else list(figures)
+    drawn = write_figures(opened, progress=progress, engine=engine) if figures is None else list(figures)
     page = render_report(opened, drawn)
     tables = write_tables(opened)
     junit = write_junit(opened)

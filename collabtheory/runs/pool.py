@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -9,26 +10,30 @@ import queue
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class Pool:
-    """A pool of single-threaded worker processes that report progress and never outlive this process."""
+    """A pool of single-threaded worker processes that report progress and never outlive this process.
+
+    Where the system allows, they are forked from a server that has imported what tasks need, once for all of them.
+    """
 
     def __init__(self, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.messages: Any = context.Queue()
+        self._context: Any = multiprocessing.get_context(START_METHOD)
+        self.messages: Any = self._context.Queue()
         for variable in THREAD_VARIABLES:
             os.environ[variable] = "1"
+        # The server has the environment that it was started with, perhaps for another pool.
         self.executor: Executor = ProcessPoolExecutor(
-            jobs, mp_context=context, initializer=_start_worker, initargs=(self.messages, os.getpid())
+            jobs, mp_context=self._context, initializer=_start_worker, initargs=(self.messages, dict(os.environ))
         )
         self.jobs = jobs
 
@@ -37,12 +42,15 @@ class Pool:
 
     def submit(self, function: Callable[..., T], /, *arguments: Any) -> Future[T]:
         """Have a worker call ``function``, which it must be able to import."""
-        return self.executor.submit(function, *arguments)
+        with _interrupts_held():
+            return self.executor.submit(function, *arguments)
 
     def warm(self, *modules: str) -> None:
-        """Start the workers and let them import what tasks will need, while this process does the same."""
+        """Start the workers with what tasks will need imported, while this process does other things."""
+        if START_METHOD == "forkserver":
+            self._context.set_forkserver_preload(list(modules))
         for _ in range(self.jobs):
-            self.executor.submit(_import, modules)
+            self.submit(_import, modules)
 
     def reported(self) -> Iterator[tuple[str, float]]:
         """Yield what :func:`reporter` has been told in the workers since the last call: task key and share done."""
@@ -72,19 +80,35 @@ def _import(modules: tuple[str, ...]) -> None:
         importlib.import_module(module)
 
 
-def _start_worker(messages: Any, parent: int) -> None:
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Have processes that start in the block never see Ctrl-C, from their first moment: this one ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(messages: Any, environment: dict[str, str]) -> None:
     global _messages
     _messages = messages
+    os.environ.clear()
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout = sys.stderr  # standard output is for results
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-    import torch
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    # What is imported later takes the number of threads from the environment.
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
-    torch.set_num_threads(1)
 
-
-def _die_with(parent: int) -> None:
-    """End this worker when its parent is gone, so that a killed run leaves nobody writing."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _die_with_parent() -> None:
+    """End this worker when the process that made the pool is gone, so that a killed run leaves nobody writing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
