@@ -89,7 +89,8 @@ def _nearest(sizes: np.ndarray, target: float, n: int) -> np.ndarray:
     # Rounded, so that equal ratios are ties, which go to the longer history and then to the smaller position.
     ratio = np.round(np.abs(np.log(sizes / target)), 12)
     order = np.lexsort((np.arange(len(sizes)), -sizes, ratio))
-    return np.asarray(order[ratio[order] <= np.log(FARTHEST)][:n])
+    nearest: np.ndarray = order[ratio[order] <= np.log(FARTHEST)][:n]
+    return nearest
 
 
 def _cohort(sizes: np.ndarray, rows: np.ndarray) -> SizeCohort:
