@@ -24,6 +24,7 @@ from collabtheory.models.autoencoder import Autoencoder, Phase
 from collabtheory.models.batch_loss import Draws, batch_losses, combined
 from collabtheory.models.checkpoints import load_tensors, save_tensors
 from collabtheory.models.kl import UserWeights, scheduled_beta
+from collabtheory.models.saving import SeldomSaver
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.ranking.metrics import ndcg_at_k
 from collabtheory.runs.seeds import derive
@@ -122,8 +123,8 @@ def train(
     seed
         Root of every draw.
     resume_from
-        A file that holds the training state after each epoch; where it exists training goes on from it. The result is
-        the same as without interruption.
+        A file that holds the training state, written after epochs and when training ends, by whatever; where it exists
+        training goes on from it. The result is the same as without interruption.
     on_epoch
         Called after each epoch.
     sharing
@@ -148,12 +149,18 @@ def train(
     }
     if resume_from is not None and resume_from.exists():
         _restore(state, resume_from, identity)
+
+    def keep() -> None:
+        if resume_from is not None and state.sharing.first:
+            _store(state, resume_from, identity)
+
+    saver = SeldomSaver(keep)
     while (epoch := len(state.history) + 1) <= spec.epochs and not _out_of_patience(state, spec, epoch):
         record = _run_epoch(state, spec, split, seed, epoch)
         _absorb(state, record, spec)
-        if resume_from is not None and state.sharing.first:
-            _store(state, resume_from, identity)
-        on_epoch(record)
+        with saver.after_epoch():
+            on_epoch(record)
+    saver.now()
     state.model.load_state_dict(state.best)
     return Trained(
         model=state.model.eval(),

@@ -50,6 +50,13 @@ def everything(tmp_path_factory):
 
 
 @pytest.mark.xdist_group("finished")
+def test_tests_that_share_a_run_stay_on_one_test_worker(request):
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("tests are not spread over workers by group")
+    assert request.node.nodeid.endswith("@finished"), "this pytest-xdist does not see groups with this pytest"
+
+
+@pytest.mark.xdist_group("finished")
 def test_the_run_folder_is_complete(finished):
     for name in ("claims.jsonl", "junit.xml", "report.html", "run.json", "times.json"):
         assert (finished / name).stat().st_size > 0
