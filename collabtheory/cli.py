@@ -16,6 +16,7 @@ from collabtheory.cli_common import (
     EXIT_CODES,
     ChecksOption,
     DataOption,
+    Device,
     Duplicates,
     Memory,
     MinItemUsers,
@@ -27,6 +28,7 @@ from collabtheory.cli_common import (
     fail,
     load_data,
     plain_name,
+    say_device,
     share_memory,
     stderr,
     stdout,
@@ -222,6 +224,7 @@ def train(
     alignment_weight: Annotated[
         float | None, typer.Option(min=0, help="Weight lambda_A of the PIA loss; 0 = no anchors.")
     ] = None,
+    device: Device = "cpu",
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
     min_item_users: MinItemUsers = None,
@@ -232,10 +235,11 @@ def train(
     from rich.progress import Progress
 
     from collabtheory.claims.profiles import get_profile
+    from collabtheory.models.devices import find_device
     from collabtheory.models.specification import ModelSpec, TrainingSpec
     from collabtheory.models.training_run import train_to_file
 
-    settings = get_profile(profile)
+    place, settings = find_device(device), get_profile(profile)
     model = changed(
         ModelSpec,
         settings.model,
@@ -248,6 +252,7 @@ def train(
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
     console = stderr()
     describe(console, interactions)
+    say_device(console, place)
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("training", total=training.epochs)
         trained, test_ndcg = train_to_file(
@@ -257,6 +262,7 @@ def train(
             training,
             seed=seed,
             on_epoch=lambda epoch: bars.update(bar, completed=epoch.epoch),
+            device=place,
         )
     typer.echo(f"{out}: best epoch {trained.best_epoch} of {len(trained.history)}, test nDCG@100 {test_ndcg:.4f}")
 
@@ -269,6 +275,7 @@ def evaluate(
         int | None, typer.Option(min=0, help="Draw of the held-out items; that of the training if not given.")
     ] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Metrics, such as recall@20/n; the usual three.")] = None,
+    device: Device = "cpu",
     min_rating: MinRating = None,
     min_user_items: MinUserItems = None,
     min_item_users: MinItemUsers = None,
@@ -276,11 +283,14 @@ def evaluate(
     offline: Offline = False,
 ) -> None:
     """Test a checkpoint on users that its training never saw: accuracy by cohort, coverage, popularity bias."""
+    from collabtheory.models.devices import find_device
     from collabtheory.models.training_run import evaluate_file
     from collabtheory.report.evaluation_table import print_evaluation
 
+    place = find_device(device)
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
-    print_evaluation(stdout(), evaluate_file(model, interactions, seed=seed, metrics=metric))
+    say_device(stderr(), place)
+    print_evaluation(stdout(), evaluate_file(model, interactions, seed=seed, metrics=metric, device=place))
 
 
 @app.command("check-vae")

@@ -13,6 +13,7 @@ import typer
 from collabtheory.errors import InvalidInput
 
 if TYPE_CHECKING:
+    import torch
     from rich.console import Console
 
     from collabtheory.data import Interactions
@@ -41,6 +42,9 @@ MinItemUsers = Annotated[
 ]
 Duplicates = Annotated[str, typer.Option(help="Repeated (user, item) rows: error, first, last or max.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda (a GPU), cuda:N, or auto: cuda where there is one. Last digits depend on it.")
+]
 Memory = Annotated[
     str | None,
     typer.Option(help="Memory that this run may take, such as 2G; default a quarter of what is free."),
@@ -103,6 +107,13 @@ def describe(console: Console, data: Interactions) -> None:
         highlight=False,
         markup=False,
     )
+
+
+def say_device(console: Console, device: torch.device) -> None:
+    """Say on the console where the model is trained or evaluated, whether chosen or found."""
+    from collabtheory.models.devices import describe_device
+
+    console.print(f"device: {describe_device(device)}", highlight=False, markup=False)
 
 
 def plain_name(name: str) -> str:

@@ -100,4 +100,4 @@ def _at_rest(parameter: nn.Parameter) -> Moments:
 
 def _laid_out_as(parameter: Tensor, moment: Tensor) -> Tensor:
     # The fused kernel walks through memory, so moments must lie there in the order of their parameter.
-    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment
+    return torch.empty_like(parameter).copy_(moment) if moment.shape == parameter.shape else moment.to(parameter.device)

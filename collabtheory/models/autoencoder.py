@@ -36,7 +36,7 @@ class SparseLinear(nn.Linear):
         if x.layout == torch.strided:
             return super().forward(x)
         rows, columns = x.indices()
-        starts = torch.searchsorted(rows, torch.arange(x.shape[0]))
+        starts = torch.searchsorted(rows, torch.arange(x.shape[0], device=x.device))
         # A sum of embeddings is five times as fast as a sparse product, and so is its gradient.
         table = self.weight.t()
         total = functional.embedding_bag(columns, table, starts, mode="sum", per_sample_weights=x.values())
@@ -73,6 +73,11 @@ class Autoencoder(nn.Module, ABC):
         self.item_anchors: nn.Parameter | None = None
         self.output_buffers = Buffers()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
     @abstractmethod
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Map an encoder input ``(users, items)``, sparse or dense, to ``mu`` and log-variance, ``(users, latent)``.
@@ -107,15 +112,15 @@ class Autoencoder(nn.Module, ABC):
             mu, log_variance = self.encode(self._inputs(contents[start : start + block], rng))
             if log_variance is None:
                 raise InvalidInput(f"a {self.spec.architecture} has no posterior: its codes are not random")
-            means.append(mu.double().numpy())
-            sigmas.append(torch.exp(0.5 * log_variance.double()).numpy())
+            means.append(mu.double().cpu().numpy())
+            sigmas.append(torch.exp(0.5 * log_variance.double()).cpu().numpy())
         return DiagonalGaussian(np.concatenate(means), np.concatenate(sigmas))
 
     @torch.no_grad()
     def scores(self, contents: sparse.csr_array) -> np.ndarray:
         """Return the logits at the posterior mean (no sampling at test time), ``(users, items)``."""
         mu, _ = self.encode(self._inputs(contents, None))
-        logits: np.ndarray = self.decoder(mu).numpy()
+        logits: np.ndarray = self.decoder(mu).cpu().numpy()
         return logits
 
     def _inputs(self, rows: sparse.csr_array, rng: np.random.Generator | None) -> Tensor:
@@ -125,6 +130,7 @@ class Autoencoder(nn.Module, ABC):
             keep_probability=self.spec.keep_probability,
             rng=rng,
             dtype=next(self.parameters()).dtype,
+            device=self.device,
         )
 
     def _check_width(self, inputs: Tensor) -> None:

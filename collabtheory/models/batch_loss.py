@@ -10,6 +10,7 @@ from scipy import sparse
 from torch import Tensor
 
 from collabtheory.models.autoencoder import Autoencoder
+from collabtheory.models.devices import send
 from collabtheory.models.item_anchors import alignment_loss
 from collabtheory.models.masking import encoder_input
 from collabtheory.models.objectives import Observed, bpr_loss, likelihood_loss, sampled_softmax_loss
@@ -47,9 +48,9 @@ class Losses:
     divergence: Tensor
     alignment: Tensor
 
-    def means(self) -> list[float]:
-        """Return the means over users."""
-        return [float(term.detach().mean()) for term in (self.reconstruction, self.divergence, self.alignment)]
+    def means(self) -> Tensor:
+        """Return the means over users, ``(3,)``, detached."""
+        return torch.stack([term.detach().mean() for term in (self.reconstruction, self.divergence, self.alignment)])
 
 
 def combined(losses: Losses, kl_weights: Tensor, alignment_weight: float) -> Tensor:
@@ -77,19 +78,20 @@ def batch_losses(
         model.spec.masking,
         keep_probability=model.spec.keep_probability,
         rng=draws.masks if masked else None,
+        device=model.device,
     )
     mu, log_variance = model.encode(inputs)
     codes, sigma = mu, torch.zeros_like(mu)
     if log_variance is not None:
         sigma = torch.exp(0.5 * log_variance)
-        codes = mu + sigma * draws.normal(mu.shape)
-    reconstruction = _reconstruction(model, spec, codes, Observed.of(rows), draws)
+        codes = mu + sigma * send(draws.normal(mu.shape), model.device)
+    reconstruction = _reconstruction(model, spec, codes, Observed.at(inputs.indices(), rows), draws)
     nothing = torch.zeros_like(reconstruction)
     if not full:
         return Losses(reconstruction, nothing, nothing)
     alignment = nothing
     if model.item_anchors is not None:
-        contents = encoder_input(_aligned_items(matrix, users, spec, draws), "mask_only")
+        contents = encoder_input(_aligned_items(matrix, users, spec, draws), "mask_only", device=model.device)
         alignment = _alignment(spec, mu, sigma, contents, model.item_anchors)
     return Losses(reconstruction, model.divergence(rows, codes, mu, log_variance), alignment)
 

@@ -32,7 +32,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, object
     """Write named tensors with a JSON description to ``path``, atomically."""
     # One entry only: the format keeps several in no fixed order, and equal checkpoints shall be equal files.
     metadata = {CHECKPOINT_FORMAT: json.dumps(about, sort_keys=True)}
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def write(temporary: Path) -> None:
         try:

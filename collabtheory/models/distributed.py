@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from collabtheory.data.split import StrongSplit
 from collabtheory.errors import CollabTheoryError, InvalidInput
 from collabtheory.models.batch_loss import Draws
+from collabtheory.models.devices import find_device
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.models.trainer import Sharing, Trained, train
 
@@ -39,6 +40,7 @@ def train_distributed(
     nodes: int = 1,
     threads: int = 1,
     resume_from: Path | None = None,
+    device: str = "cpu",
 ) -> Trained:
     """Train an autoencoder as :func:`collabtheory.models.trainer.train` does, in several processes.
 
@@ -54,6 +56,8 @@ def train_distributed(
         Of each process.
     resume_from
         As there; written by the first process, and read by all, so on a file system that they share.
+    device
+        ``cpu``, ``cuda`` (a GPU for each process of a machine) or ``auto``.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def train_distributed(
     Every process evaluates all validation users, so their number bounds what further processes gain.
     """
     _check(spec, processes, nodes, threads)
-    fabric = _fabric(processes, nodes)
+    fabric = _fabric(processes, nodes, _kind(device, processes))
     # As bytes, there and back: Fabric takes arguments and results apart to look for tensors, and frozen ones break it.
     call = pickle.dumps((model_spec, spec, split, seed, threads, resume_from))
     outcome: Trained | CollabTheoryError = pickle.loads(fabric.launch(_train_share, call))
@@ -104,11 +108,11 @@ class BatchShares(Sharing):
                 # The first layer lies in memory input by input; its transpose is what can be sent as it lies.
                 _add_up(gradient if gradient.is_contiguous() else gradient.t())
 
-    def add(self, values: np.ndarray) -> np.ndarray:
-        """Return the sums over the processes, float64."""
-        total = torch.from_numpy(np.array(values, dtype=np.float64))
+    def add(self, values: Tensor) -> Tensor:
+        """Return the sums over the processes."""
+        total = values.clone()
         _add_up(total)
-        return total.numpy()
+        return total
 
 
 def _add_up(values: Tensor) -> None:
@@ -149,13 +153,25 @@ def _train_share(fabric: Fabric, call: bytes) -> bytes:
     torch.set_num_threads(threads)
     sharing = BatchShares(fabric.global_rank, fabric.world_size) if fabric.world_size > 1 else Sharing()
     try:
-        trained = train(model_spec, spec, split, seed=seed, resume_from=resume_from, sharing=sharing)
+        trained = train(
+            model_spec, spec, split, seed=seed, resume_from=resume_from, sharing=sharing, device=fabric.device
+        )
     except CollabTheoryError as error:
         return pickle.dumps(error)
     return pickle.dumps(trained)
 
 
-def _fabric(processes: int, nodes: int) -> Fabric:
+def _kind(device: str, processes: int) -> str:
+    """Return ``cpu`` or ``cuda``; a GPU's number is for Fabric to choose, one for each process."""
+    kind = find_device(device).type
+    if ":" in device:
+        raise InvalidInput(f"device is cpu, cuda or auto where several processes train; it is {device!r}")
+    if kind == "cuda" and processes > torch.cuda.device_count():
+        raise InvalidInput(f"{processes} processes need as many GPUs; torch finds {torch.cuda.device_count()}")
+    return kind
+
+
+def _fabric(processes: int, nodes: int, accelerator: str) -> Fabric:
     from lightning_fabric import Fabric
 
     started = torch.distributed.is_torchelastic_launched()
@@ -163,7 +179,7 @@ def _fabric(processes: int, nodes: int) -> Fabric:
         raise InvalidInput(f"training on {nodes} machines must be started by torchrun on each of them")
     several = "ddp" if started else "ddp_spawn"
     strategy = several if processes * nodes > 1 else "auto"
-    return Fabric(accelerator="cpu", devices=processes, num_nodes=nodes, strategy=strategy)
+    return Fabric(accelerator=accelerator, devices=processes, num_nodes=nodes, strategy=strategy)
 
 
 def _check(spec: TrainingSpec, processes: int, nodes: int, threads: int) -> None:

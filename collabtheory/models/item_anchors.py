@@ -65,7 +65,7 @@ def anchor_centroids(contents: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]
     tuple of Tensor
         ``(users,)`` and ``(users, d)``; a user without items has total and centroid 0.
     """
-    total = (contents @ torch.ones(anchors.shape[0], 1, dtype=anchors.dtype)).squeeze(-1)
+    total = (contents @ anchors.new_ones(anchors.shape[0], 1)).squeeze(-1)
     return total, (contents @ anchors) / _divisor(total)[:, None]
 
 

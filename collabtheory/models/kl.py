@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from collabtheory.models.devices import CPU
 from collabtheory.models.specification import TrainingSpec
 
 LARGEST_FACTOR = 10.0
@@ -66,10 +67,10 @@ class UserWeights:
     within ``LARGEST_FACTOR`` of 1 either way.
     """
 
-    def __init__(self, weighting: str, sizes: np.ndarray) -> None:
+    def __init__(self, weighting: str, sizes: np.ndarray, device: torch.device = CPU) -> None:
         self.weighting = weighting
-        self.sizes = torch.from_numpy(np.maximum(sizes, 1).astype(np.float32))
-        self.logarithms = torch.zeros(len(sizes))
+        self.sizes = torch.from_numpy(np.maximum(sizes, 1).astype(np.float32)).to(device)
+        self.logarithms = torch.zeros(len(sizes), device=device)
 
     def of(self, users: Tensor) -> Tensor:
         """Return the factors of the users with these rows, ``(users,)``."""

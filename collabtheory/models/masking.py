@@ -7,6 +7,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from collabtheory.models.devices import CPU, send
 from collabtheory.models.specification import Masking
 
 
@@ -17,6 +18,7 @@ def encoder_input(
     keep_probability: float = 1.0,
     rng: np.random.Generator | None = None,
     dtype: torch.dtype = torch.float32,
+    device: torch.device = CPU,
 ) -> Tensor:
     r"""Return what the encoder sees for the given users, as a sparse COO ``(users, items)`` tensor.
 
@@ -34,8 +36,8 @@ def encoder_input(
         ``rho`` in (0, 1].
     rng
         Source of the mask; ``None`` at test time.
-    dtype
-        That of the result.
+    dtype, device
+        Those of the result; the mask is drawn before it goes there.
 
     Notes
     -----
@@ -57,8 +59,8 @@ def encoder_input(
     values = values * kept * scale / np.repeat(norms, sizes)
     positions = np.stack([np.repeat(np.arange(len(sizes)), sizes), rows.indices])
     return torch.sparse_coo_tensor(
-        torch.from_numpy(positions.astype(np.int64)),
-        torch.from_numpy(values).to(dtype),
+        send(torch.from_numpy(positions.astype(np.int64)), device),
+        send(torch.from_numpy(values).to(dtype), device),
         size=rows.shape,
         is_coalesced=True,
         check_invariants=False,

@@ -52,4 +52,4 @@ class MultDAE(Autoencoder):
 
     def divergence(self, rows: sparse.csr_array, codes: Tensor, mu: Tensor, log_variance: Tensor | None) -> Tensor:
         """Return 0 for every user."""
-        return torch.zeros(rows.shape[0], dtype=mu.dtype)
+        return mu.new_zeros(rows.shape[0])

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from collabtheory.errors import InvalidInput
+from collabtheory.models.devices import send
 from collabtheory.models.likelihoods import Likelihood, get_likelihood
 
 CACHED = 1 << 18
@@ -39,13 +40,18 @@ class Observed:
     @classmethod
     def of(cls, rows: sparse.csr_array) -> Observed:
         """Return the positions of the entries of a binary CSR matrix."""
-        sizes = np.diff(rows.indptr)
-        owners = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), sizes))
-        return cls(owners, torch.from_numpy(rows.indices.astype(np.int64)), torch.from_numpy(sizes.astype(np.float32)))
+        owners = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
+        return cls.at(torch.stack([owners, torch.from_numpy(rows.indices.astype(np.int64))]), rows)
+
+    @classmethod
+    def at(cls, positions: Tensor, rows: sparse.csr_array) -> Observed:
+        """Return the same from the positions that the encoder's input has already, ``(2, entries)``, on its device."""
+        sizes = torch.from_numpy(np.diff(rows.indptr).astype(np.float32))
+        return cls(positions[0], positions[1], send(sizes, positions.device))
 
     def sum_by_user(self, values: Tensor) -> Tensor:
         """Add up one value an entry to one a user."""
-        return torch.zeros(len(self.n), dtype=values.dtype).index_add(0, self.owners, values)
+        return values.new_zeros(len(self.n)).index_add(0, self.owners, values)
 
 
 def likelihood_loss(logits: Tensor, observed: Observed, likelihood: str, confidence: float = 1.0) -> Tensor:
@@ -128,8 +134,11 @@ def _softmax_(logits: Tensor, n: Tensor) -> Tensor:
 
 
 def _in_cache(logits: Tensor, n: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the rows in blocks that stay in the processor's cache from pass to pass, and their ``n``."""
-    rows = max(1, CACHED // max(1, logits.shape[1]))
+    """Yield the rows in blocks that stay in the processor's cache from pass to pass, and their ``n``.
+
+    On a GPU all at once: there a block is a handful of launches, which cost more than its passes.
+    """
+    rows = max(1, CACHED // max(1, logits.shape[1])) if logits.device.type == "cpu" else max(1, len(n))
     yield from zip(torch.split(logits, rows), torch.split(n, rows), strict=True)
 
 
@@ -157,7 +166,7 @@ def bpr_loss(logits: Tensor, observed: Observed, negatives: int, generator: torc
     ``j`` is, for each of the user's items anew, the hardest of ``negatives`` items drawn uniformly; drawn items that
     the user has are no negatives. Items whose draws are all observed contribute nothing.
     """
-    drawn = torch.randint(logits.shape[1], (len(observed.items), negatives), generator=generator)
+    drawn = send(torch.randint(logits.shape[1], (len(observed.items), negatives), generator=generator), logits.device)
     hidden = _without_observed(logits, observed)
     hardest = hidden[observed.owners[:, None], drawn].amax(-1)
     seen = logits[observed.owners, observed.items]
@@ -166,4 +175,4 @@ def bpr_loss(logits: Tensor, observed: Observed, negatives: int, generator: torc
 
 
 def _without_observed(logits: Tensor, observed: Observed) -> Tensor:
-    return logits.index_put((observed.owners, observed.items), torch.tensor(-torch.inf, dtype=logits.dtype))
+    return logits.index_put((observed.owners, observed.items), logits.new_full((), -torch.inf))

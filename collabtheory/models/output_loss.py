@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from collabtheory.errors import PremiseNotMet
+from collabtheory.models.devices import CPU
 from collabtheory.models.likelihoods import get_likelihood
 from collabtheory.models.objectives import Observed, likelihood_loss, loss_into_gradient
 
@@ -30,12 +31,16 @@ class Buffers:
     def __init__(self) -> None:
         self._free: list[Tensor] = []
 
-    def take(self, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    def take(self, rows: int, columns: int, dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
         """Return uninitialised ``(rows, columns)`` whose rows begin ``ALIGNED`` entries apart or a multiple of it."""
         width = -(-columns // ALIGNED) * ALIGNED
-        fitting = [one for one in self._free if one.shape[1] == width and one.shape[0] >= rows and one.dtype == dtype]
+        fitting = [
+            one
+            for one in self._free
+            if one.shape[1] == width and one.shape[0] >= rows and (one.dtype, one.device) == (dtype, device)
+        ]
         self._free = []
-        buffer = fitting[0] if fitting else torch.empty(rows, width, dtype=dtype)
+        buffer = fitting[0] if fitting else torch.empty(rows, width, dtype=dtype, device=device)
         return buffer[:rows, :columns]
 
     def give(self, logits: Tensor) -> None:
@@ -99,7 +104,7 @@ class _OutputLoss(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, observed: Observed, likelihood: str, buffers: Buffers
     ) -> Tensor:
-        logits = buffers.take(len(hidden), len(weight), hidden.dtype)
+        logits = buffers.take(len(hidden), len(weight), hidden.dtype, hidden.device)
         torch.addmm(bias, hidden, weight.t(), out=logits)
         loss = loss_into_gradient(logits, observed, get_likelihood(likelihood))
         ctx.save_for_backward(hidden, weight)

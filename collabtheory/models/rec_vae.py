@@ -127,7 +127,7 @@ def log_density(z: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:
 
 def composite_log_prior(z: Tensor, old_mu: Tensor, old_log_variance: Tensor) -> Tensor:
     """Return the elementwise log-density of the mixture of ``N(0, 1)``, the old posterior and ``N(0, e^10)``."""
-    zero = torch.zeros((), dtype=z.dtype)
+    zero = z.new_zeros(())
     parts = (
         log_density(z, zero, zero),
         log_density(z, old_mu, old_log_variance),

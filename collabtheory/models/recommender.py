@@ -87,7 +87,7 @@ def from_autoencoder(model: Autoencoder) -> Recommender:
     InvalidInput
         When posteriors are asked of a model whose codes are not random.
     """
-    model = copy.deepcopy(model).double().eval()
+    model = copy.deepcopy(model).cpu().double().eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
 

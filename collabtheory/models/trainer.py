@@ -1,7 +1,7 @@
 """Training an autoencoder: epochs of gradient steps, early stopping on validation nDCG@100, exact resume.
 
 Every random draw of epoch ``e`` derives from ``(seed, e)``, so a run that was killed and one that was not end with the
-same bytes.
+same bytes. Draws are made on the CPU and are the same on every device.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from collabtheory.models.architectures import build
 from collabtheory.models.autoencoder import Autoencoder, Phase
 from collabtheory.models.batch_loss import Draws, batch_losses, combined
 from collabtheory.models.checkpoints import load_tensors, save_tensors
+from collabtheory.models.devices import CPU, describe_device, find_device, send
 from collabtheory.models.kl import UserWeights, scheduled_beta
+from collabtheory.models.output_loss import Buffers
 from collabtheory.models.saving import SeldomSaver
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.ranking.metrics import ndcg_at_k
@@ -51,13 +53,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of training: the weights of the best epoch, the snapshots asked for, and the history."""
+    """The outcome of training: the weights of the best epoch, the snapshots asked for, and the history.
+
+    Wherever training ran, all tensors are on the CPU; ``device`` says where it was.
+    """
 
     model: Autoencoder
     best_epoch: int
     snapshots: dict[int, dict[str, Tensor]]
     history: tuple[Epoch, ...]
     stopped_early: bool
+    device: str = "cpu"
 
     @property
     def still_rising(self) -> bool:
@@ -82,7 +88,7 @@ class Sharing:
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace the gradients, in place, by their sums over the processes."""
 
-    def add(self, values: np.ndarray) -> np.ndarray:
+    def add(self, values: Tensor) -> Tensor:
         """Return the sums over the processes."""
         return values
 
@@ -95,6 +101,7 @@ class _State:
     optimisers: dict[str, Adam]
     user_weights: UserWeights
     sharing: Sharing
+    device: torch.device
     best: dict[str, Tensor]
     best_epoch: int = 0
     best_ndcg: float = -1.0
@@ -111,6 +118,7 @@ def train(
     resume_from: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     sharing: Sharing | None = None,
+    device: str | torch.device = CPU,
 ) -> Trained:
     """Train an autoencoder on the split's training users.
 
@@ -129,23 +137,29 @@ def train(
         Called after each epoch.
     sharing
         How several processes share each batch, see :func:`collabtheory.models.distributed.train_distributed`.
+    device
+        Where model and optimiser live, see :func:`collabtheory.models.devices.find_device`. Weights, masks, noise and
+        order of users are drawn alike for all; on a GPU sums are taken in another order, so the last digits differ.
 
     Raises
     ------
     InvalidInput
-        If there are no validation users, or the KL weights shall be learned from a loss that is not multinomial.
+        If there are no validation users, or the KL weights shall be learned from a loss that is not multinomial, or the
+        device is not there.
     NumericalFailure
         If the loss stops being finite; the message names the epoch.
     DataError
-        If ``resume_from`` belongs to another specification.
+        If ``resume_from`` belongs to another specification, or to training on another kind of device.
     """
+    place = find_device(device)
     _check(model_spec, spec, split)
-    state = _initial_state(model_spec, spec, split, seed, sharing or Sharing())
+    state = _initial_state(model_spec, spec, split, seed, sharing or Sharing(), place)
     identity = {
         "model": model_spec.model_dump(mode="json"),
         "training": spec.model_dump(mode="json"),
         "seed": seed,
         "data": split.train.fingerprint,
+        "device": place.type,
     }
     if resume_from is not None and resume_from.exists():
         _restore(state, resume_from, identity)
@@ -161,13 +175,13 @@ def train(
         with saver.after_epoch():
             on_epoch(record)
     saver.now()
-    state.model.load_state_dict(state.best)
     return Trained(
-        model=state.model.eval(),
+        model=_brought_back(state.model, state.best),
         best_epoch=state.best_epoch,
         snapshots=state.snapshots,
         history=tuple(state.history),
         stopped_early=len(state.history) < spec.epochs,
+        device=describe_device(place),
     )
 
 
@@ -194,14 +208,14 @@ def _check(model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit) -> Non
 
 
 def _initial_state(
-    model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int, sharing: Sharing
+    model_spec: ModelSpec, spec: TrainingSpec, split: StrongSplit, seed: int, sharing: Sharing, device: torch.device
 ) -> _State:
-    model = build(model_spec, split.train.n_items, derive(seed, "weights"))
+    model = build(model_spec, split.train.n_items, derive(seed, "weights")).to(device)
     optimisers = {phase.name: _optimiser(phase, spec) for phase in model.phases()}
     weights = _copy(model)
     snapshots = {0: weights} if 0 in spec.snapshots else {}
-    user_weights = UserWeights(spec.kl_weighting, split.train.sizes)
-    return _State(model, optimisers, user_weights, sharing, best=weights, snapshots=snapshots)
+    user_weights = UserWeights(spec.kl_weighting, split.train.sizes, device)
+    return _State(model, optimisers, user_weights, sharing, device, best=weights, snapshots=snapshots)
 
 
 def _optimiser(phase: Phase, spec: TrainingSpec) -> Adam:
@@ -240,7 +254,8 @@ def _run_pass(
     order = draws.order.permutation(matrix.shape[0])
     batches = [order[start : start + spec.batch_size] for start in range(0, len(order), spec.batch_size)]
     total_steps = spec.epochs * len(batches)
-    sums = np.zeros(4)
+    # Added up where they are: reading a number off a GPU waits for all that it has to do.
+    sums = torch.zeros(4, dtype=torch.float64, device=state.device)
     beta = 0.0
     for number, chosen in enumerate(batches):
         step = int(epochs_done * len(batches)) + number // phase.passes
@@ -249,16 +264,18 @@ def _run_pass(
         users = np.sort(chosen)
         here, drawn = state.sharing.share(matrix, users, draws)
         losses = batch_losses(model, spec, matrix, here, drawn, masked=phase.masked, full=phase.divergence)
-        kl_factors = state.user_weights.of(torch.from_numpy(here))
+        positions = send(torch.from_numpy(here), state.device)
+        kl_factors = state.user_weights.of(positions)
         loss = combined(losses, beta * kl_factors, _alignment_weight(model, spec, beta)).sum() / len(users)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         state.sharing.add_gradients(phase.parameters)
         optimiser.step()
-        state.user_weights.learn(torch.from_numpy(here), losses.reconstruction)
+        state.user_weights.learn(positions, losses.reconstruction)
         if len(here):
-            sums += [len(users) * loss.item(), *(len(here) * mean for mean in losses.means())]
-    return state.sharing.add(sums), beta
+            sums[0] += len(users) * loss.detach().double()
+            sums[1:] += len(here) * losses.means().double()
+    return state.sharing.add(sums).cpu().numpy(), beta
 
 
 def _alignment_weight(model: Autoencoder, spec: TrainingSpec, beta: float) -> float:
@@ -292,8 +309,14 @@ def _absorb(state: _State, record: Epoch, spec: TrainingSpec) -> None:
         state.snapshots[record.epoch] = _copy(state.model)
 
 
+def _brought_back(model: Autoencoder, weights: dict[str, Tensor]) -> Autoencoder:
+    model.to(CPU).load_state_dict(weights)
+    model.output_buffers = Buffers()  # which no module moves; those of training stay behind
+    return model.eval()
+
+
 def _copy(model: Autoencoder) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.detach().to(CPU, copy=True) for name, tensor in model.state_dict().items()}
 
 
 def _store(state: _State, path: Path, identity: dict[str, object]) -> None:
@@ -311,14 +334,14 @@ def _store(state: _State, path: Path, identity: dict[str, object]) -> None:
         "best_ndcg": state.best_ndcg,
         "history": [asdict(epoch) for epoch in state.history],
     }
-    save_tensors(path, {name: tensor.clone() for name, tensor in tensors.items()}, about)
+    save_tensors(path, {name: tensor.to(CPU, copy=True) for name, tensor in tensors.items()}, about)
 
 
 def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
     tensors, about = load_tensors(path)
     if about.get("identity") != identity:
         raise DataError(
-            f"{path}: the training state of another specification, data set or seed; remove it to start anew"
+            f"{path}: the training state of another specification, data set, seed or device; remove it to start anew"
         )
     groups: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -326,7 +349,7 @@ def _restore(state: _State, path: Path, identity: dict[str, object]) -> None:
         groups.setdefault(group, {})[rest] = tensor
     state.model.load_state_dict(groups["model"])
     state.best = groups["best"]
-    state.user_weights.logarithms = groups["user_weights"]["logarithms"]
+    state.user_weights.logarithms = groups["user_weights"]["logarithms"].to(state.device)
     state.best_epoch, state.best_ndcg = int(str(about["best_epoch"])), float(str(about["best_ndcg"]))
     state.history = [Epoch(**epoch) for epoch in about["history"]]  # type: ignore[attr-defined]
     state.snapshots = {

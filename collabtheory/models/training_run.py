@@ -14,12 +14,15 @@ from collabtheory.data import Interactions
 from collabtheory.data.split import FoldIn, StrongSplit, split_by_users, strong_generalisation
 from collabtheory.errors import DataError
 from collabtheory.models.checkpoints import Checkpoint, load_model, save_model
+from collabtheory.models.devices import find_device
 from collabtheory.models.specification import ModelSpec, TrainingSpec
 from collabtheory.models.trainer import Epoch, Trained, train, validation_ndcg
 from collabtheory.runs.seeds import derive
 from collabtheory.stats import Estimate, bootstrap_mean
 
 if TYPE_CHECKING:
+    import torch
+
     from collabtheory.ranking import Exposure, UserScores
 
 TRAINING_KEYS = ("data", "seed", "training", "epoch", "item_ids")
@@ -71,15 +74,17 @@ def train_to_file(
     *,
     seed: int,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    device: str | torch.device = "cpu",
 ) -> tuple[Trained, float]:
     """Train on a data set and write the checkpoint; return the outcome and the test users' mean nDCG@100.
 
     The training state is kept beside ``path`` until the checkpoint is written, so that the same call goes on after a
-    kill.
+    kill. ``device`` is where it trains (:func:`collabtheory.models.devices.find_device`); the checkpoint says which it
+    was, and loads anywhere.
     """
     split = strong_generalisation(data, rng=derive(seed, "split"))
     state = path.with_name(f".{path.name}.training.safetensors")
-    trained = train(model, training, split, seed=seed, resume_from=state, on_epoch=on_epoch)
+    trained = train(model, training, split, seed=seed, resume_from=state, on_epoch=on_epoch, device=device)
     test_ndcg = validation_ndcg(trained.model, split.test)
     about = {
         "data": data.fingerprint,
@@ -88,6 +93,7 @@ def train_to_file(
         "seed": seed,
         "training": training.model_dump(mode="json"),
         "epoch": trained.best_epoch,
+        "device": trained.device,
         "test_ndcg_100": test_ndcg,
     }
     save_model(path, trained.model, about)
@@ -96,7 +102,12 @@ def train_to_file(
 
 
 def evaluate_file(
-    path: Path, data: Interactions, *, seed: int | None = None, metrics: Sequence[str] | None = None
+    path: Path,
+    data: Interactions,
+    *,
+    seed: int | None = None,
+    metrics: Sequence[str] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Test a checkpoint of :func:`train_to_file` on the test users of its own split.
 
@@ -111,16 +122,19 @@ def evaluate_file(
         users tested are always those that neither weights nor choice of the epoch have seen.
     metrics
         Names as in :mod:`collabtheory.ranking.definitions`; nDCG@100, Recall@20 and Recall@50 if None or empty.
+    device
+        Where scores are computed (:func:`collabtheory.models.devices.find_device`); they are ranked on the CPU.
 
     Raises
     ------
     DataError
         If the file is no checkpoint of :func:`train_to_file` (or of a verification), or was trained on other data.
     InvalidInput
-        If a metric is unknown.
+        If a metric is unknown, or the device is not there.
     """
     from collabtheory.ranking import DEFAULT_METRICS, evaluate
 
+    place = find_device(device)
     found = load_model(path)
     _check_same_data(path, found, data)
     trained_with = int(str(found.about["seed"]))
@@ -128,7 +142,7 @@ def evaluate_file(
     split = _split_of(data, trained_with, seed)
     if _texts(found.about["item_ids"]) != _texts(split.train.item_ids):
         raise DataError(f"{path}: its items are not those of the split with seed {trained_with}; train it again")
-    reached = evaluate(found.model.scores, split.test, metrics=metrics or DEFAULT_METRICS)
+    reached = evaluate(found.model.to(place).scores, split.test, metrics=metrics or DEFAULT_METRICS)
     return _summarised(Path(path), found, data, split, reached, seed)
 
 
