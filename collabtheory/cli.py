@@ -289,7 +289,8 @@ def evaluate(
 
     place = find_device(device)
     interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
-    say_device(stderr(), place)
+    if device != "cpu":
+        say_device(stderr(), place)
     print_evaluation(stdout(), evaluate_file(model, interactions, seed=seed, metrics=metric, device=place))
 
 
