@@ -48,6 +48,8 @@ SUPPORTS = ("theorem_2_3", "E1", "E2", "E4")
 NEEDS = "collabtheory verify"
 RADII = ("sharing_radius", "sharing_radius_heuristic")
 NARROW = 3.6
+ONE_PLACE = 1e-4
+"""Of the largest standard deviation: means nearer than this are one place, and ellipses as wide as the panel shown."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def data(run: RunFolder) -> LatentMaps:
     cohorts = size_cohorts(frame["n_items"].to_numpy())
     chosen = [_circled(frame, radii[reference], cohort) for cohort in cohorts]
     reach = 1.06 * max(float(np.abs(table[["pca_x", "pca_y"]].to_numpy()).max()) for table in tables.values())
+    widest = max(float(table[["var_x", "var_y"]].to_numpy().max()) for table in tables.values()) ** 0.5
+    reach = reach if reach > ONE_PLACE * widest else 1.2 * widest
     return LatentMaps(
         tuple(
             _panel(name, tables[name], radii[name], cohorts, chosen, posteriors(run, name).explained, reach or 1.0)

@@ -9,6 +9,9 @@ import numpy as np
 from collabtheory.errors import InvalidInput
 from collabtheory.models.posterior import DiagonalGaussian
 
+_ROUNDING = 1e-6
+"""Of the largest coordinate: users no farther apart are at one place. Codes and t-SNE are often in float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class UserMap:
@@ -23,7 +26,8 @@ class UserMap:
     explained
         Share of the means' variance that each axis holds, ``(2,)``.
     neighbourly
-        t-SNE of the ``W_2`` distances, ``(users, 2)``, in no unit: who is near whom, not how far apart.
+        t-SNE of the ``W_2`` distances, ``(users, 2)``, in no unit: who is near whom, not how far apart. One point where
+        all posteriors are one but for rounding.
     """
 
     principal: np.ndarray
@@ -70,7 +74,7 @@ def map_users(posterior: DiagonalGaussian, *, rng: np.random.Generator, perplexi
     mu, sigma = posterior.numpy()
     if mu.shape[0] < 4 or mu.shape[1] < 2:
         raise InvalidInput(f"a map needs at least 4 users and 2 dimensions; there are {mu.shape[0]} and {mu.shape[1]}")
-    centred = mu - mu.mean(0)
+    centred = np.zeros_like(mu) if _at_one_place(mu) else mu - mu.mean(0)
     _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2] * np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]
     total = max(float((lengths**2).sum()), np.finfo(np.float64).tiny)
@@ -78,13 +82,21 @@ def map_users(posterior: DiagonalGaussian, *, rng: np.random.Generator, perplexi
     return UserMap(centred @ axes.T, covariance, lengths[:2] ** 2 / total, _t_sne(mu, sigma, rng, perplexity))
 
 
+def _at_one_place(points: np.ndarray) -> bool:
+    return bool(np.ptp(points, axis=0).max() <= _ROUNDING * np.abs(points).max())
+
+
 def _t_sne(mu: np.ndarray, sigma: np.ndarray, rng: np.random.Generator, perplexity: float) -> np.ndarray:
     from sklearn.manifold import TSNE
 
+    points = np.hstack([mu, sigma])
+    if _at_one_place(points):
+        # Its start divides by their spread: what follows is made of rounding, or of NaN that ends the process.
+        return np.zeros((len(points), 2))
     fitted = TSNE(
         perplexity=min(perplexity, (len(mu) - 1) / 3),
         init="pca",
         random_state=int(rng.integers(2**31)),
         n_jobs=1,
     )
-    return np.asarray(fitted.fit_transform(np.hstack([mu, sigma])), dtype=np.float64)
+    return np.asarray(fitted.fit_transform(points), dtype=np.float64)

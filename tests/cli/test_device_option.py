@@ -1,28 +1,16 @@
 """``--device``: said aloud whatever was chosen, refused in one line where it is not there."""
 
-import sys
-
 import pytest
 import torch
 
-from collabtheory import cli
 from collabtheory.models.checkpoints import load_model
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
+def run(invoke, monkeypatch):
     """Run a command in an empty folder of a machine without a GPU; return exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(sys, "argv", ["collabtheory", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code or 0, output.out, output.err
-
-    return call
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return invoke
 
 
 TRAIN = ("train", "--data", "davis", "--out", "m.safetensors", "--epochs", "2")

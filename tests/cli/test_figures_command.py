@@ -1,10 +1,8 @@
 """The figures command, as a user meets it."""
 
-import sys
+import functools
 
 import pytest
-
-from collabtheory import cli
 
 LINE = """
 from collabtheory.errors import DataError
@@ -19,20 +17,12 @@ SMALL = LINE.replace('marker="o")', 'marker="o"); ax.text(0.5, 0.5, "tiny", size
 
 
 @pytest.fixture
-def figures(monkeypatch, capsys, tmp_path):
+def figures(invoke, tmp_path):
     """Run ``collabtheory figures``; return exit code, stdout and stderr."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "line.py").write_text(LINE, encoding="utf-8")
 
-    def call(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["collabtheory", "figures", "--figures", "mine", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output = capsys.readouterr()
-        return ended.value.code or 0, output.out, output.err
-
-    return call
+    return functools.partial(invoke, "figures", "--figures", "mine")
 
 
 @pytest.fixture

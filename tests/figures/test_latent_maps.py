@@ -62,6 +62,14 @@ def test_circles_have_the_radii_and_ellipses_the_covariances(figure, portrayed, 
     assert sum(len(held.get_offsets()) for held in ellipses) == 9
 
 
+def test_users_at_one_place_are_drawn_with_their_ellipses(figure, bare_run, portraits, drawn):
+    module, users = figure("latent_maps"), portraits.users_frame(15)
+    users[["pca_x", "pca_y"]] = 1e-16
+    portraits.write_setting(bare_run.path, "clean", users, portraits.pairs_frame(users["u"].to_numpy()))
+    (ax,) = drawn(module, module.data(bare_run))
+    assert ax.get_xlim()[1] > max(held.get_widths().max() / 2 for held in ax.collections if hasattr(held, "get_widths"))
+
+
 def test_radii_of_zero_have_no_circle_and_are_told(figure, portrayed, drawn):
     module = figure("latent_maps")
     data = module.data(portrayed())

@@ -47,6 +47,15 @@ def test_t_sne_keeps_two_far_groups_apart():
     assert ((nearest < 30) == (np.arange(60) < 30)).all()
 
 
+@pytest.mark.parametrize("rounding", [0.0, 1e-15])
+def test_users_at_one_place_are_one_point(rounding):
+    mu = np.full((12, 5), 0.3) + rounding * np.random.default_rng(10).standard_normal((12, 5))
+    found = map_users(DiagonalGaussian(mu, np.ones((12, 5))), rng=np.random.default_rng(11))
+    assert np.array_equal(found.neighbourly, np.zeros((12, 2)))
+    assert np.array_equal(found.principal, np.zeros((12, 2)))
+    assert np.array_equal(found.explained, np.zeros(2))
+
+
 def test_equal_sources_give_equal_maps():
     posterior = users(np.random.default_rng(8))
     once, again = (map_users(posterior, rng=np.random.default_rng(9)).neighbourly for _ in range(2))
