@@ -100,9 +100,10 @@ def verify(
         share_memory(memory, jobs),
         open_engine(engine, jobs=jobs, scheduler=scheduler, options=engine_option or (), folder=where) as workers,
     ):
-        if isinstance(workers, Pool):
+        pool = workers if isinstance(workers, Pool) else None
+        if pool:
             # They import what they need while this process does: together that takes half as long.
-            workers.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
+            pool.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
         from collabtheory.claims.runner import verify as run_verification
         from collabtheory.report import write_report
         from collabtheory.runs.progress import show_progress
@@ -126,10 +127,9 @@ def verify(
                 engine=workers,
                 portraits=not ids and checks is None,
             )
-        if figures and isinstance(workers, Pool):
-            workers.warm("collabtheory.report.figure_files")
-        on_this_machine = workers if isinstance(workers, Pool) else None
-        report = write_report(outcome.folder, None if figures else (), engine=on_this_machine)
+        if pool and figures:
+            pool.warm("collabtheory.report.figure_files")
+        report = write_report(outcome.folder, None if figures else (), engine=pool)
     _print_outcome(outcome.folder, as_json=json)
     console.print(f"report: {report}", highlight=False, soft_wrap=True)
     raise typer.Exit(outcome.exit_code(strict=strict))

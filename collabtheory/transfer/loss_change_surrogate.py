@@ -53,13 +53,13 @@ def surrogate_loss_changes(
     _check(state, n_items)
     changes = torch.empty(len(rates), len(users), len(sources), dtype=state.dtype)
     errors = torch.empty_like(changes)
-    step = max(1, STEP_ROWS // state.n_samples)
+    step, largest = max(1, STEP_ROWS // state.n_samples), max(rates, default=0.0)
     for start in range(0, len(users), step):
         block = users[start : start + step]
-        score = pilot_score(state, max(rates, default=0.0), block, sources, rng)
+        score = pilot_score(state, largest, block, sources, rng)
         target = _Target.of(state, block, draw_items(score, n_items, rng))
         here = slice(start, start + target.n_users)
-        for position, source in _each_source(target, sources, step, max(rates, default=0.0)):
+        for position, source in _each_source(target, sources, step, largest):
             for k, rate in enumerate(rates):
                 changes[k, here, position], errors[k, here, position] = _estimate(target, source, rate)
     return changes, errors

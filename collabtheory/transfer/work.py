@@ -6,6 +6,9 @@ import logging
 from collections.abc import Sequence
 from itertools import pairwise
 
+from collabtheory.transfer.item_draws import PILOT_ROWS, PILOT_SOURCES
+from collabtheory.transfer.loss_change import STEP_ROWS
+
 _LOG = logging.getLogger("collabtheory")
 
 
@@ -57,7 +60,8 @@ def surrogate_flops(widths: Sequence[int], n_users: int, n_sources: int, n_sampl
     """Return the work of the surrogate loss changes: ``n_items`` instead of all in the last layer, for every step.
 
     Two products of output sensitivities come once for each pair of rows, and the pass through all items once for each
-    user. A source's own items, a few more, are not counted.
+    user. Each block of users weighs all items by a few exact steps, and by each source's. A source's own items, a few
+    more, are not counted.
 
     Parameters
     ----------
@@ -71,12 +75,13 @@ def surrogate_flops(widths: Sequence[int], n_users: int, n_sources: int, n_sampl
     Examples
     --------
     >>> round(surrogate_flops((200, 600, 20000), 1024, 1024, 1, 256) / 1e9, 1)
-    483.2
+    581.5
     """
     rows = n_users * n_samples
     few = loss_change_flops((*widths[:-1], min(n_items, widths[-1])), n_users, n_sources, n_samples)
     kernels = 4.0 * rows * n_sources * n_samples * widths[-1]
-    return few + kernels + 6.0 * rows * widths[-2] * widths[-1]
+    weighed = -(-rows // STEP_ROWS) * (PILOT_ROWS * min(PILOT_SOURCES, n_sources) + n_sources)
+    return few + kernels + (6.0 * rows + 2.0 * weighed) * widths[-2] * widths[-1]
 
 
 ANNOUNCED_FROM = 1e13

@@ -34,7 +34,7 @@ def null_rate_table(found: dict[str, Any]) -> Table:
     title = (
         f"{found['data']['name']}, {found['data']['n_users']:,} users: nothing differs, so what is found is an error"
     )
-    return Table(title, tuple(Column(name) for name in columns), tuple(rows), _made_by(found))
+    return Table(title, tuple(Column(name) for name in columns), tuple(rows), made_by(found))
 
 
 def training_speed_table(found: dict[str, Any]) -> Table:
@@ -42,22 +42,29 @@ def training_speed_table(found: dict[str, Any]) -> Table:
     rows = []
     for name, one in sorted(found["summary"].items(), key=lambda item: item[1]["time_over_collabtheory"]["median"]):
         ratio = one["time_over_collabtheory"]
-        spread = f"{ratio['median']:.2f} [{ratio['smallest']:.2f}, {ratio['largest']:.2f}]"
         accuracy = f"{one['ndcg@100']:.4f}" if "ndcg@100" in one else ""
         speed = f"{one['users_per_cpu_second']['median']:,.0f}"
-        rows.append((NAMES.get(name, name), speed, "1" if name == "collabtheory" else spread, accuracy))
+        rows.append((NAMES.get(name, name), speed, "1" if name == "collabtheory" else between(ratio, ".2f"), accuracy))
     columns = ("Library", "Users a second", "Time over ours [smallest, largest]", "nDCG@100")
     settings = ", ".join(f"{name} {value:g}" for name, value in found["settings"].items())
     title = f"{found['model']} on {found['data']}: {settings}"
-    where = f"{found['n_users']:,} users, {found['n_items']:,} items; {found['rounds']} rounds. {_made_by(found)}"
+    where = f"{found['n_users']:,} users, {found['n_items']:,} items; {found['rounds']} rounds. {made_by(found)}"
     return Table(title, tuple(Column(name) for name in columns), tuple(rows), where)
 
 
-def _made_by(found: dict[str, Any]) -> str:
+def between(values: dict[str, float], form: str) -> str:
+    """Return a median with the smallest and the largest."""
+    return f"{values['median']:{form}} [{values['smallest']:{form}}, {values['largest']:{form}}]"
+
+
+def made_by(found: dict[str, Any]) -> str:
+    """Return how, where and when, and beside how much other work if the file says so."""
     machine = found["machine"]
-    command = f"`{found['command']}`, seed {found['seed']}, " if "command" in found else ""
-    revision = f"revision {machine['revision']}, " if machine.get("revision") else ""
-    return f"{command}{revision}{machine['processor']}, {machine['cores']} cores, {found['date']}."
+    parts = [f"`{found['command']}`", f"seed {found['seed']}"] if "command" in found else []
+    parts += [f"revision {machine['revision']}"] if machine.get("revision") else []
+    load = f" at load {found['load'][0]:.0f}" if "load" in found else ""
+    text = ", ".join([*parts, machine["processor"], f"{machine['cores']} cores{load}", found["date"]])
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _directive(make: Callable[[dict[str, Any]], Table]) -> type[SphinxDirective]:

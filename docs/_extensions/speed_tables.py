@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from measured_tables import between, made_by
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from study_results import table_nodes
@@ -215,18 +216,6 @@ def read(folder: Path, name: str) -> Found:
     """Return a measured file."""
     found: Found = json.loads((folder / f"{name}.json").read_text("utf-8"))
     return found
-
-
-def between(values: Found, form: str) -> str:
-    """Return a median with the smallest and the largest."""
-    return f"{values['median']:{form}} [{values['smallest']:{form}}, {values['largest']:{form}}]"
-
-
-def made_by(found: Found) -> str:
-    """Return where and when."""
-    machine = found["machine"]
-    load = f"load {found['load'][0]:.0f} on {machine['cores']} cores"
-    return f"Revision {machine['revision']}, {machine['processor']}, {load}, {found['date']}."
 
 
 def _table(title: str, columns: tuple[str, ...], rows: list[tuple[Cell, ...]], caption: str) -> Table:

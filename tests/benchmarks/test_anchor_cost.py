@@ -95,7 +95,6 @@ def measure(n_items, rng):
 
 
 def test_anchors_cost_what_is_predicted_and_grow_with_the_number_of_items():
-    torch.set_num_threads(1)
     found = [measure(n, np.random.default_rng(0)) for n in ITEMS]
     shared_bytes = [ADAM_COPIES * 4 * GROUPS * DIMENSIONS + 4 * n for n in ITEMS]
     print("\n| items | full, Adam | rank 8, Adam | 128 shared, Adam | PIA step | full | rank 8 | shared | SVD |")

@@ -18,19 +18,17 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-from collabtheory.runs.provenance import provenance
+from measuring import SMALL, publish, spread
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(0)]
 
 SCRIPT = Path(__file__).parent / "peers" / "compare_grams.py"
-ROOT = Path(__file__).parents[2]
-SMALL = os.environ.get("COLLABTHEORY_SPEED_SIZE") == "small"
+PATH = (Path(__file__).parents[2], Path(__file__).parent)
+"""What the script imports from: this package, and what benchmarks share."""
 PYTHON = os.environ.get("COLLABTHEORY_GRADIENT_PEERS", sys.executable)
 MODULES = {
     "BackPACK": "backpack",
@@ -93,7 +91,7 @@ def run(job, folder):
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
         (PYTHON, "-W", "ignore", str(SCRIPT), str(path)),
-        env=os.environ | threads | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | threads | {"PYTHONPATH": os.pathsep.join(map(str, PATH))},
         capture_output=True,
         text=True,
         check=False,
@@ -108,10 +106,6 @@ def job_of(case):
     if SMALL:
         job |= {"users": 64, "items": min(job["items"], 2000), "rounds": 1, "repeats": 1, "block": job["block"] and 32}
     return job | {"methods": available(job["methods"])}
-
-
-def spread(values):
-    return {"median": statistics.median(values), "smallest": min(values), "largest": max(values)}
 
 
 def summary(result, methods):
@@ -131,16 +125,6 @@ def summary(result, methods):
     for name, row in rows.items():
         row["peak_megabytes"] = result["peak_megabytes"].get(name)
     return rows
-
-
-def publish(name, content, lines, capsys):
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
-    if target := os.environ.get("COLLABTHEORY_SPEED_RESULT"):
-        path = Path(target) / f"gradients-{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"date": time.strftime("%Y-%m-%d"), "machine": provenance(), "load": os.getloadavg()}
-        path.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
 
 
 def described(case, rows, errors):
@@ -169,7 +153,10 @@ def test_gram_beside_public_libraries(case, tmp_path, capsys):
     result = run(job, tmp_path)
     rows = summary(result, job["methods"])
     publish(
-        f"gram-{case}", {"job": job, "summary": rows, "result": result}, described(case, rows, result["errors"]), capsys
+        f"gradients-gram-{case}",
+        {"job": job, "summary": rows, "result": result},
+        described(case, rows, result["errors"]),
+        capsys,
     )
     error = result["errors"].get("collabtheory")
     if error and job["dtype"] == "float64":
@@ -229,7 +216,9 @@ def test_growth_of_time_and_memory(axis, tmp_path, capsys):
         f"  {name:13} " + ", ".join(f"{what} ~ {fit['slope']:.2f}" for what, fit in one.items())
         for name, one in fits.items()
     ]
-    publish(f"growth-{axis}", {"axis": axis, "centre": CENTRE, "rows": rows, "exponents": fits}, lines, capsys)
+    publish(
+        f"gradients-growth-{axis}", {"axis": axis, "centre": CENTRE, "rows": rows, "exponents": fits}, lines, capsys
+    )
     if not SMALL:
         # No more than what the operations grow by, and a little for smaller sizes being less efficient.
         assert fits["collabtheory"]["time"]["slope"] < fits["limit"]["time"]["slope"] + 0.15

@@ -13,25 +13,18 @@ with
 from __future__ import annotations
 
 import copy
-import json
-import os
-import statistics
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from measuring import ROUNDS, SMALL, product_rate, publish, seconds, spread
 from scipy import sparse
 from torch import nn
 
-from collabtheory.runs.provenance import provenance
 from collabtheory.transfer import TransferKernels, loss_change_flops, surrogate_flops
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(0)]
 
-SMALL = os.environ.get("COLLABTHEORY_SPEED_SIZE") == "small"
-ROUNDS = 1 if SMALL else 3
 LATENT, HIDDEN = 200, 600
 EXACT = {"users": 256, "items": 1700, "samples": 4, "sources": 32} if not SMALL else {}
 SCREENED = {"users": 512, "items": 20000, "samples": 1, "sources": 128} if not SMALL else {}
@@ -40,30 +33,6 @@ NAIVE_SOURCES, ACCURACY_SOURCES = 4, 32
 HONESTY_SEEDS = 24
 RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 N_ITEMS = 256
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def seconds(function):
-    start = time.process_time()
-    result = function()
-    return result, time.process_time() - start
-
-
-def spread(values):
-    return {"median": statistics.median(values), "smallest": min(values), "largest": max(values)}
-
-
-def product_rate(dtype, size=1024, repeats=5):
-    a, b = torch.randn(2, size, size, dtype=dtype).unbind()
-    out = torch.empty_like(a)
-    return 2 * size**3 / statistics.median(seconds(lambda: torch.mm(a, b, out=out))[1] for _ in range(repeats))
 
 
 def world(users, items, samples, sources):
@@ -98,16 +67,6 @@ def naive_changes(decoder, x, codes, sources, rate):
                 parameter -= rate * parameter.grad
             columns.append(all_losses(moved, x, codes) - before)
     return torch.stack(columns, 1).numpy()
-
-
-def publish(name, content, lines, capsys):
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
-    if target := os.environ.get("COLLABTHEORY_SPEED_RESULT"):
-        path = Path(target) / f"gradients-{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"date": time.strftime("%Y-%m-%d"), "machine": provenance(), "load": os.getloadavg()}
-        path.write_text(json.dumps(about | content, indent=1) + "\n", encoding="utf-8")
 
 
 def test_exact_loss_change_is_near_the_limit_and_keeps_its_digits(capsys):
@@ -145,7 +104,12 @@ def test_exact_loss_change_is_near_the_limit_and_keeps_its_digits(capsys):
         for name, row in rows.items()
     ]
     lines += [f"  float32 at {rate:g}: {error['of_norm']:.1e} of the norm" for rate, error in errors.items()]
-    publish("loss-change", {"size": size, "flops": flops, "summary": rows, "float32_errors": errors}, lines, capsys)
+    publish(
+        "gradients-loss-change",
+        {"size": size, "flops": flops, "summary": rows, "float32_errors": errors},
+        lines,
+        capsys,
+    )
     assert max(error["of_norm"] for error in errors.values()) < 2e-6
     assert max(error["median_relative"] for error in errors.values()) < 2e-6
     if not SMALL:
@@ -208,7 +172,12 @@ def test_surrogate_is_fast_and_honest(capsys):
         f"{one['actual_over_reported']['1']:.2f}"
         for rate, one in found.items()
     ]
-    publish("loss-change-surrogate", {"size": size, "flops": flops, "summary": rows, "accuracy": found}, lines, capsys)
+    publish(
+        "gradients-loss-change-surrogate",
+        {"size": size, "flops": flops, "summary": rows, "accuracy": found},
+        lines,
+        capsys,
+    )
     assert found[1e-2]["median_relative"] <= 5e-4 or SMALL
     # 4.6 % of normal errors are above two; long tails make that a little more.
     assert found[1e-2]["z"]["above_2"] < 0.1

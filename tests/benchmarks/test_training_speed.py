@@ -14,26 +14,22 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from measuring import ROUNDS, SMALL, publish, spread
 from scipy import sparse
 
 from collabtheory.data import PlantedWorld, generate, load, strong_generalisation
 from collabtheory.ranking.metrics import ndcg_at_k
-from collabtheory.runs.provenance import provenance
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(0)]
 
 SCRIPTS = Path(__file__).parent / "peers"
 DATA = Path(os.environ.get("COLLABTHEORY_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
-SMALL = os.environ.get("COLLABTHEORY_SPEED_SIZE") == "small"
-ROUNDS = 1 if SMALL else 3
 OFFERS = {
     "mult_vae": ("cornac", "recpack", "recbole", "irspack"),
     "rec_vae": ("cornac", "recpack", "recbole"),
@@ -128,10 +124,6 @@ def measure(model, data, folder):
     return runs, ndcg, split
 
 
-def spread(values):
-    return {"median": statistics.median(values), "smallest": min(values), "largest": max(values)}
-
-
 def ratios(runs, name, to):
     """Return the CPU time of ``name`` over that of ``to`` in each round that has both."""
     seconds = {(run["name"], run["round"]): run["cpu_seconds"] for run in runs if "error" not in run}
@@ -183,19 +175,11 @@ def line(name, row):
 def report(model, data, rows, runs, split, capsys):
     users, items = split.train.matrix.shape
     title = f"{model} on {data}: {users:,} users x {items:,} items, {split.train.matrix.nnz:,} interactions, one core"
-    with capsys.disabled():
-        print("\n" + "\n".join([title, *(line(name, row) for name, row in rows.items())]))
-    if target := os.environ.get("COLLABTHEORY_SPEED_RESULT"):
-        about = {"model": model, "data": data, "n_users": users, "n_items": items, "settings": SETTINGS[model]}
-        about |= {
-            "n_interactions": int(split.train.matrix.nnz),
-            "test_users": split.test.n_users,
-            "rounds": rounds_of(data),
-        }
-        about |= {"epochs": epochs_of(model, data), "date": time.strftime("%Y-%m-%d"), "machine": provenance()}
-        path = Path(target) / f"training-speed-{model}-{data}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(about | {"summary": rows, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+    about = {"model": model, "data": data, "n_users": users, "n_items": items, "settings": SETTINGS[model]}
+    about |= {"n_interactions": int(split.train.matrix.nnz), "test_users": split.test.n_users}
+    about |= {"rounds": rounds_of(data), "epochs": epochs_of(model, data), "summary": rows, "runs": runs}
+    lines = [title, *(line(name, row) for name, row in rows.items())]
+    publish(f"training-speed-{model}-{data}", about, lines, capsys)
 
 
 CASES = [(model, data) for data in ("planted", "ml-1m") for model in OFFERS] + [("mult_vae", data) for data in LARGE]

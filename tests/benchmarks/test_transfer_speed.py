@@ -10,12 +10,12 @@ Run with ``pytest -m benchmark tests/benchmarks/test_transfer_speed.py``.
 from __future__ import annotations
 
 import statistics
-import time
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from measuring import product_rate, seconds
 from scipy import sparse
 from torch import nn
 
@@ -26,26 +26,6 @@ pytestmark = pytest.mark.benchmark
 N_USERS, N_SAMPLES, LEARNING_RATE = 256, 4, 1e-3
 DECODERS = [(32, 200, 1447), (200, 600, 1447)]
 LOOP_SOURCES = 16
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def seconds(function):
-    start = time.process_time()
-    result = function()
-    return result, time.process_time() - start
-
-
-def product_rate(size=1024, repeats=5):
-    a, b = torch.randn(2, size, size, dtype=torch.float64).unbind()
-    out = torch.empty_like(a)
-    return 2 * size**3 / min(seconds(lambda: torch.mm(a, b, out=out))[1] for _ in range(repeats))
 
 
 def setting(widths):
@@ -119,7 +99,7 @@ def test_gram_against_an_autograd_loop(widths, capsys):
         kernel_times.append(fast)
         ratios.append(slow / fast)
     error = relative_error(gram, expected.numpy())
-    limit = gram_flops(widths, N_USERS, N_SAMPLES) / product_rate()
+    limit = gram_flops(widths, N_USERS, N_SAMPLES) / product_rate(torch.float64, pick=min)
     # The first round pays for imports and page faults.
     ratio, median = statistics.median(ratios[1:]), statistics.median(kernel_times[1:])
     show(
@@ -145,7 +125,7 @@ def test_loss_change_against_an_autograd_loop(widths, capsys):
         kernel_times.append(fast)
         ratios.append(slow * N_USERS / LOOP_SOURCES / fast)
     error = relative_error(change[:, sources], expected.numpy())
-    limit = loss_change_flops(widths, N_USERS, N_USERS, N_SAMPLES) / product_rate()
+    limit = loss_change_flops(widths, N_USERS, N_USERS, N_SAMPLES) / product_rate(torch.float64, pick=min)
     ratio, median = statistics.median(ratios), statistics.median(kernel_times)
     show(
         capsys,

@@ -14,7 +14,6 @@ import importlib.metadata
 import json
 import statistics
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from gram_methods import GRADIENTS, METHODS, PACKAGES, autograd_gradients, product
+from measuring import product_rate, seconds
 from scipy import sparse
 from torch import nn
 
@@ -30,19 +30,6 @@ from collabtheory.transfer import TransferKernels, gram_flops
 HIDDEN, LATENT = 600, 200
 REFERENCE_USERS = {False: 48, True: 12}
 """Users whose Gram matrix is also made by autograd in float64; fewer where a gradient takes 100 MB."""
-
-
-def cpu_seconds(function):
-    start = time.process_time()
-    result = function()
-    return result, time.process_time() - start
-
-
-def product_rate(dtype, size=1024, repeats=5):
-    """Return floating-point operations per second of ``torch.mm``, the median of a few."""
-    a, b = torch.randn(2, size, size, dtype=dtype).unbind()
-    out = torch.empty_like(a)
-    return 2 * size**3 / statistics.median(cpu_seconds(lambda: torch.mm(a, b, out=out))[1] for _ in range(repeats))
 
 
 def resident_megabytes(field):
@@ -104,8 +91,8 @@ def timed_in_blocks(job, name, decoder, x, codes):
     """Return the Gram matrix of the first block, and seconds of all: each pair of blocks makes gradients anew."""
     block, gradients = job.block, GRADIENTS[name]
     content = dense(x, block, codes.dtype)
-    parts, of_gradients = cpu_seconds(lambda: gradients(decoder, content, codes[:block]))
-    gram, of_product = cpu_seconds(lambda: product(parts))
+    parts, of_gradients = seconds(lambda: gradients(decoder, content, codes[:block]))
+    gram, of_product = seconds(lambda: product(parts))
     n_blocks = -(-job.users // block)
     return gram, n_blocks * (n_blocks + 1) / 2 * (of_gradients + of_product)
 
@@ -114,7 +101,7 @@ def timed(job, name, decoder, x, codes):
     if job.block and name in GRADIENTS:
         return timed_in_blocks(job, name, decoder, x, codes)
     content = dense(x, job.users, codes.dtype)
-    return cpu_seconds(lambda: METHODS[name](decoder, content, codes))
+    return seconds(lambda: METHODS[name](decoder, content, codes))
 
 
 def reference_gram(job, decoder, x, codes):
@@ -137,7 +124,7 @@ def compare(job):
         rates, own = [], []
         for _ in range(job.repeats):
             rates.append(product_rate(dtype))
-            found["collabtheory"], taken = cpu_seconds(lambda: ours(job, decoder, x, codes))
+            found["collabtheory"], taken = seconds(lambda: ours(job, decoder, x, codes))
             own.append(taken)
         record = {"collabtheory": statistics.median(own), "limit": flops / statistics.median(rates)}
         record["over_limit"] = statistics.median(t * r / flops for t, r in zip(own, rates, strict=True))
