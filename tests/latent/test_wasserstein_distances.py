@@ -10,6 +10,7 @@ from scipy import integrate, stats
 
 import collabtheory as ct
 from collabtheory.errors import InvalidInput
+from collabtheory.latent import comonotone_cost as quadrature
 from collabtheory.latent.comonotone_cost import comonotone_cost
 
 
@@ -46,6 +47,28 @@ def test_comonotone_cost_is_never_below_the_chi_mean(d):
     exact = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     value = float(comonotone_cost(torch.zeros(1, d).double(), torch.ones(1, d).double())[0])
     assert exact <= value <= exact * (1 + 3e-9)
+
+
+@pytest.mark.parametrize("d", [2, 20, 200])
+def test_early_nodes_by_their_series_are_those_by_logarithms(monkeypatch, d):
+    rng = np.random.default_rng(d)
+    dm, ds = (torch.tensor(rng.normal(size=(50, d)) * rng.uniform(0.01, 1, (50, 1))) for _ in range(2))
+    series = comonotone_cost(dm, ds)
+    monkeypatch.setattr(quadrature, "LARGEST_SERIES", -1.0)
+    np.testing.assert_allclose(series, comonotone_cost(dm, ds), rtol=1e-12)
+
+
+def test_a_series_cut_after_an_odd_power_can_only_raise_the_cost(monkeypatch):
+    rng = np.random.default_rng(2)
+    dm, ds = (torch.tensor(rng.normal(size=(50, 4))) for _ in range(2))
+    exact = np.array([expected_length(*pair) for pair in zip(dm.numpy(), ds.numpy(), strict=True)])
+    monkeypatch.setattr(quadrature, "LARGEST_SERIES", 0.9)
+    above = {}
+    for power in (2, 3):
+        monkeypatch.setattr(quadrature, "LAST_POWER", power)
+        above[power] = comonotone_cost(dm, ds).numpy() / exact - 1
+    assert above[3].min() > 0 > above[2].min()
+    assert above[3].max() > 1e-3
 
 
 def test_comonotone_cost_matches_monte_carlo():
