@@ -16,28 +16,42 @@ from torch import Tensor
 
 from collabtheory.transfer.sensitivities import BLOCK_ROWS, Sensitivities, bias_term, user_blocks
 
+WIDE = 4
+"""A block of columns over one of rows: wider products run a tenth faster, and three of them still stay in the cache."""
+
 
 @torch.no_grad()
 def pooled_gram(left: Sensitivities, right: Sensitivities) -> Tensor:
     """Return ``<g_u, g_v>`` over all pairs of samples, ``(N_left, N_right)``; the same object twice is symmetric."""
     symmetric = left is right
     result = torch.empty(left.n_users, right.n_users, dtype=left.dtype)
-    blocks = _BlockProducts(left, right)
+    height, width = _block_shape(left, right)
+    blocks = _BlockProducts(left, right, height, width)
     for panel in panels(left):
         panel_tops = left.top(panel)
-        for columns in right.blocks():
-            if symmetric and columns.start < panel.start:
+        for columns in user_blocks(slice(0, right.n_users), right.n_samples, width):
+            if symmetric and columns.stop <= panel.start:
                 continue
-            inside = symmetric and columns.stop <= panel.stop
+            inside = symmetric and panel.start <= columns.start and columns.stop <= panel.stop
             tops = panel_tops[relative(columns, panel)] if inside else right.top(columns)
-            for rows in blocks_of(panel, left):
-                if symmetric and columns.start < rows.start:
+            for rows in user_blocks(panel, left.n_samples, height):
+                if symmetric and columns.stop <= rows.start:
                     break
-                pooled = blocks.pooled(rows, columns, panel_tops[relative(rows, panel)], tops)
-                result[rows, columns] = pooled
-                if symmetric and columns.start > rows.start:
-                    result[columns, rows] = pooled.T
+                # What lies to the left of the rows is the transpose of what was computed above them.
+                here = slice(max(columns.start, rows.start), columns.stop) if symmetric else columns
+                row_tops, column_tops = panel_tops[relative(rows, panel)], tops[relative(here, columns)]
+                pooled = blocks.pooled(rows, here, row_tops, column_tops)
+                if symmetric:
+                    result[here, rows] = pooled.T
+                result[rows, here] = pooled
     return result
+
+
+def _block_shape(left: Sensitivities, right: Sensitivities) -> tuple[int, int]:
+    """Return rows and columns of a block: flat where few blocks lie on the diagonal, of which half is not needed."""
+    few = left is right and left.n_users * left.n_samples <= 8 * BLOCK_ROWS
+    kept = right.kept_top is not None
+    return BLOCK_ROWS // 2 if few else BLOCK_ROWS, WIDE * BLOCK_ROWS if kept else BLOCK_ROWS
 
 
 def panels(state: Sensitivities) -> Iterator[slice]:
@@ -54,12 +68,6 @@ def panels(state: Sensitivities) -> Iterator[slice]:
     yield from (slice(s, min(s + n_blocks * step, state.n_users)) for s in range(0, state.n_users, n_blocks * step))
 
 
-def blocks_of(panel: slice, state: Sensitivities) -> Iterator[slice]:
-    """Yield the blocks of a panel, in users of ``state``."""
-    for block in user_blocks(panel.stop - panel.start, state.n_samples):
-        yield slice(block.start + panel.start, block.stop + panel.start)
-
-
 def relative(users: slice, panel: slice) -> slice:
     """Return ``users`` counted from the start of the panel."""
     return slice(users.start - panel.start, users.stop - panel.start)
@@ -68,13 +76,13 @@ def relative(users: slice, panel: slice) -> slice:
 class _BlockProducts:
     """Products of one block of rows with one of columns, in three buffers that stay in the cache."""
 
-    def __init__(self, left: Sensitivities, right: Sensitivities) -> None:
+    def __init__(self, left: Sensitivities, right: Sensitivities, height: int, width: int) -> None:
         self.left, self.right = left, right
-        shape = (max(BLOCK_ROWS, left.n_samples), max(BLOCK_ROWS, right.n_samples))
+        shape = (max(height, left.n_samples), max(width, right.n_samples))
         self.total, self.delta_products, self.input_products = (torch.empty(shape, dtype=left.dtype) for _ in range(3))
 
     def pooled(self, rows: slice, columns: slice, row_tops: Tensor, column_tops: Tensor) -> Tensor:
-        """Return the mean over all pairs of samples, ``(rows, columns)``; tops are ``(B, S, I)``."""
+        """Return means over all pairs of samples, ``(rows, columns)``, until the next call; tops are ``(B, S, I)``."""
         left, right = self.left, self.right
         last = len(left.layers) - 1
         total = _into(self.total, row_tops, column_tops)
@@ -83,14 +91,22 @@ class _BlockProducts:
             deltas, others = left.of(left.deltas[position], rows), right.of(right.deltas[position], columns)
             product = _into(self.delta_products, deltas, others)
             total.addcmul_(product, self._input_kernel(rows, columns, position))
-        shape = (rows.stop - rows.start, left.n_samples, columns.stop - columns.start, right.n_samples)
-        return total.reshape(shape).sum(3).sum(1) / (left.n_samples * right.n_samples)
+        return _means(total, left.n_samples, right.n_samples)
 
     def _input_kernel(self, rows: slice, columns: slice, layer: int) -> Tensor:
         inputs = self.left.of(self.left.inputs[layer], rows)
         kernel = _into(self.input_products, inputs, self.right.of(self.right.inputs[layer], columns))
         bias = bias_term(self.left.layers[layer])
         return kernel.add_(bias) if bias else kernel
+
+
+def _means(total: Tensor, n_left: int, n_right: int) -> Tensor:
+    """Return means over blocks ``(n_left, n_right)`` of a matrix: rows first, whose sums are of whole vectors."""
+    if n_left > 1:
+        total = total.view(-1, n_left, total.shape[1]).sum(1)
+    if n_right > 1:
+        total = total.view(len(total), -1, n_right).sum(2)
+    return total.div_(n_left * n_right) if n_left * n_right > 1 else total
 
 
 def _into(buffer: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -55,8 +55,9 @@ def _upper_products(state: Sensitivities, s: int, out: Tensor) -> Tensor:
     """Write ``<g_us, g_vs>`` into the blocks of ``out`` on and above the diagonal."""
     layers = [_contiguous_rows(state, position, s) for position in range(len(state.layers))]
     biases = [bias_term(layer) for layer in state.layers]
-    for rows in user_blocks(state.n_users, 1):
-        for columns in user_blocks(state.n_users, 1):
+    everyone = slice(0, state.n_users)
+    for rows in user_blocks(everyone, 1):
+        for columns in user_blocks(everyone, 1):
             if columns.start < rows.start:
                 continue
             block = torch.zeros(rows.stop - rows.start, columns.stop - columns.start, dtype=state.dtype)

@@ -82,7 +82,7 @@ class Sensitivities:
 
     def blocks(self) -> Iterator[slice]:
         """Yield slices of users of about ``BLOCK_ROWS`` rows."""
-        return user_blocks(self.n_users, self.n_samples)
+        return user_blocks(slice(0, self.n_users), self.n_samples)
 
     def of(self, rows: Tensor, users: Users) -> Tensor:
         """Return the rows of ``users`` as ``(B, S, width)``."""
@@ -236,11 +236,11 @@ def _pull_back_top(state: Sensitivities, kept: Tensor | None) -> Tensor:
     return pulled
 
 
-def user_blocks(n_users: int, n_samples: int) -> Iterator[slice]:
-    """Yield slices of users of about ``BLOCK_ROWS`` rows, ``n_samples`` each."""
-    step = max(1, BLOCK_ROWS // n_samples)
-    for start in range(0, n_users, step):
-        yield slice(start, min(start + step, n_users))
+def user_blocks(users: slice, n_samples: int, n_rows: int = BLOCK_ROWS) -> Iterator[slice]:
+    """Yield slices of ``users`` of about ``n_rows`` rows, ``n_samples`` each."""
+    step = max(1, n_rows // n_samples)
+    for start in range(users.start, users.stop, step):
+        yield slice(start, min(start + step, users.stop))
 
 
 def bias_term(layer: DenseLayer) -> float:

@@ -226,7 +226,7 @@ def test_brackets_of_w1_cost_microseconds_where_optimal_transport_costs_millisec
         assert above.min() > -1e-14, "an upper bound"
     publish("w1-brackets", {"emd_samples": 256, "rows": rows}, capsys)
     if not SMALL:
-        assert next(row for row in rows if row["d"] == 64)["microseconds_upper"]["median"] < 50
+        assert all(row["microseconds_upper"]["median"] < 50 for row in rows)
         assert all(row["emd2_over_bracket"]["median"] > 20 for row in rows)
 
 
