@@ -122,7 +122,7 @@ def _propagate(
     loss = (factors * direction_kernel).sum(-1)
     if hidden is not None:
         shape = (*remainder.direction_hidden.shape[:2], -1, hidden.shape[-1])
-        loss += torch.linalg.vecdot(hidden.view(shape), remainder.direction_hidden[:, :, None, :]).view(loss.shape)
+        loss += (hidden.view(shape) @ remainder.direction_hidden[..., None]).view(loss.shape)
     return loss + remainder(change)
 
 
@@ -178,5 +178,5 @@ def hidden_change(
         pre, value = target.pre_activations[position], target.inputs[position + 1]
         hidden = activation_change(layer.activation, pre, value, moved_pre)
         following = source.inputs[position + 1].transpose(1, 2)
-        factors = step * ((value + hidden) @ following + bias_term(state.layers[position + 1]))
+        factors = step * (value @ following + hidden @ following + bias_term(state.layers[position + 1]))
     return factors, hidden

@@ -42,29 +42,32 @@ SETTINGS = {
 }
 EPOCHS = {"mult_vae": (3,) if SMALL else (40, 6), "rec_vae": (2,) if SMALL else (20, 4), "ease": (1, 1)}
 """Of the first round, whose accuracy counts, and of the others."""
-LARGE = {"ml-20m-part": 24_000, "ml-20m-size": 136_677}
-"""Users of planted worlds with the catalogue and the history lengths of ML-20M: one epoch, accuracy not judged. The
-whole takes every library many minutes and is measured once; a part gives the ratios."""
+WORLDS = {"ml-20m": (136_677, 20_112, 73.0), "netflix": (463_435, 17_776, 122.8), "msd": (571_355, 41_144, 58.8)}
+"""Users, items (to a multiple of 8) and mean history of the data of Liang et al. (2018), for planted worlds."""
+PART = 24_000
+LARGE = tuple(f"{name}-{extent}" for name in WORLDS for extent in ("part", "size"))
+"""One epoch, accuracy not judged. A whole takes libraries an hour: it is measured once, beside those that are named, or
+alone. A part, whose users cost the same, gives the ratios."""
 LEAST_RATIO, LARGEST_OVER_LIMIT, ACCURACY_MARGIN = 2.0, 3.0, 0.01
 TIME_LIMIT = 3600
 
 
 def rounds_of(data):
-    return 1 if data == "ml-20m-size" else ROUNDS
+    return 1 if data.endswith("-size") else ROUNDS
 
 
 def epochs_of(model, data):
     return (1, 1) if data in LARGE else EPOCHS[model]
 
 
-def peers_for(model):
+def peers_for(model, data):
     """Return name and interpreter of each library that has the model."""
     named = dict(pair.split("=", 1) for pair in os.environ.get("COLLABTHEORY_PEERS", "").split(",") if pair)
     unknown = set(named) - set(OFFERS["ease"])
     if unknown:
         pytest.fail(f"COLLABTHEORY_PEERS: no script for {', '.join(sorted(unknown))}")
     chosen = {name: python for name, python in named.items() if name in OFFERS[model]}
-    if not chosen:
+    if not chosen and not data.endswith("-size"):
         pytest.skip(f"COLLABTHEORY_PEERS names no library with {model}; it knows {', '.join(OFFERS[model])}")
     return chosen
 
@@ -75,7 +78,10 @@ def contents(data):
             pytest.skip(f"no ml-1m in {DATA}; set COLLABTHEORY_DATA")
         return load("ml-1m", folder=DATA, offline=True)
     if data in LARGE:
-        return generate(PlantedWorld(n_users=LARGE[data], n_items=20_112, mean_items=73.0), seed=0)
+        name, extent = data.rsplit("-", 1)
+        users, items, mean = WORLDS[name]
+        users = PART if extent == "part" else users
+        return generate(PlantedWorld(n_users=users, n_items=items, mean_items=mean), seed=0)
     # As many users, items and interactions as ml-1m has.
     size = {"n_users": 600, "n_items": 480} if SMALL else {"n_users": 6000, "n_items": 3520, "mean_items": 95.0}
     return generate(PlantedWorld(**size), seed=0)
@@ -106,7 +112,7 @@ def measure(model, data, folder):
     sparse.save_npz(folder / "train.npz", sparse.csr_matrix(split.train.matrix))
     sparse.save_npz(folder / "fold_in.npz", sparse.csr_matrix(split.test.fold_in))
     scripts = {"collabtheory": (sys.executable, "train_collabtheory"), "limit": (sys.executable, "matrix_limit")}
-    scripts |= {name: (python, f"train_{name}") for name, python in peers_for(model).items()}
+    scripts |= {name: (python, f"train_{name}") for name, python in peers_for(model, data).items()}
     epochs = epochs_of(model, data)
     runs, ndcg = [], {}
     for number in range(rounds_of(data)):
@@ -193,14 +199,14 @@ def test_training_is_twice_as_fast_as_the_best_library(model, data, tmp_path, ca
     rows = summary(runs, ndcg)
     report(model, data, rows, runs, split, capsys)
     peers = {name: row for name, row in rows.items() if name in OFFERS[model] and "error" not in row}
-    assert peers, "no library ran"
+    assert peers or data.endswith("-size"), "no library ran"
     if SMALL:
         return
-    fastest = min(peers.values(), key=lambda row: row["time_over_collabtheory"]["median"])
     over_limit = 1.0 / rows["limit"]["time_over_collabtheory"]["median"]
+    assert over_limit < LARGEST_OVER_LIMIT
     if data in LARGE:
         assert rows["collabtheory"]["peak_megabytes"] < 6 * 1024
-    else:
-        assert fastest["ours_minus_theirs"] > -ACCURACY_MARGIN
-    assert over_limit < LARGEST_OVER_LIMIT
-    assert fastest["time_over_collabtheory"]["median"] > LEAST_RATIO
+    if peers:
+        fastest = min(peers.values(), key=lambda row: row["time_over_collabtheory"]["median"])
+        assert data in LARGE or fastest["ours_minus_theirs"] > -ACCURACY_MARGIN
+        assert fastest["time_over_collabtheory"]["median"] > LEAST_RATIO
