@@ -11,6 +11,9 @@ from torch import Tensor
 from collabtheory.models.likelihoods import Multinomial
 from collabtheory.transfer.sensitivities import Sensitivities
 
+CACHED_ROWS = 64
+"""Rows of logits exponentiated, weighed and added up before the next, so that all of it happens in the cache."""
+
 
 class Remainder(Protocol):
     """Splits a loss change into ``<direction, dl>`` and a remainder, ``dl`` being the change of the logits.
@@ -64,12 +67,17 @@ class MultinomialRemainder:
     logits: Tensor  # (B, S, I)
     probabilities: Tensor  # (B, S, I)
     weights: Tensor  # (B, S)
-    scratch: Tensor
+    scratch: Tensor  # (CACHED_ROWS, I)
 
     def __call__(self, change: Tensor) -> Tensor:
         """See :class:`Remainder`."""
-        grown = torch.expm1(change, out=self.scratch.view(change.shape))
-        total = grown.mul_(self.probabilities.view(change.shape)).sum(-1)
+        rows, weights = change.flatten(0, 1), self.probabilities.flatten(0, 1)
+        total = change.new_empty(len(rows))
+        for few in range(0, len(rows), CACHED_ROWS):
+            here = slice(few, few + CACHED_ROWS)
+            grown = torch.expm1(rows[here], out=self.scratch[: len(rows[here])])
+            torch.sum(grown.mul_(weights[here]), -1, out=total[here])
+        total = total.view(change.shape[:-1])
         partition = torch.log1p(total)
         # Most of the mass moved, or the exponential overflowed: the plain difference is then the accurate one.
         far = ~(total > -0.5) | ~torch.isfinite(total)
@@ -91,7 +99,8 @@ def remainder_of(state: Sensitivities, users: slice | Tensor) -> Remainder:
         hidden = -state.pulled_contents[users][:, None, :] if deep else empty
         weights = state.coefficients[0][users][:, None].expand(rows)
         probabilities = torch.softmax(logits, -1)
-        return MultinomialRemainder(content, hidden, logits, probabilities, weights, torch.empty_like(logits))
+        scratch = logits.new_empty(CACHED_ROWS, logits.shape[-1])
+        return MultinomialRemainder(content, hidden, logits, probabilities, weights, scratch)
     hidden = state.top_pulled_back(users) if deep else empty
     sizes, user_weights = (
         torch.from_numpy(values).to(state.dtype)[users][:, None].expand(rows)
