@@ -223,7 +223,7 @@ def _radius(
 
 def _on_an_axis(radii: np.ndarray) -> np.ndarray:
     """Return the positive radii that are finite: a decoder that ignores the code has infinite ones."""
-    return radii[(radii > 0) & np.isfinite(radii)]
+    return np.asarray(radii[(radii > 0) & np.isfinite(radii)])
 
 
 def _retrieval(inside: np.ndarray, helps: np.ndarray) -> Retrieval:
