@@ -364,7 +364,14 @@ def data_check(
     """Read a data set as `verify` would and say what is in it."""
     from collabtheory.data import check
 
-    report = check(data, min_rating=min_rating, min_user_items=min_user_items, duplicates=duplicates, offline=offline)
+    report = check(
+        data,
+        min_rating=min_rating,
+        min_user_items=min_user_items,
+        min_item_users=min_item_users,
+        duplicates=duplicates,
+        offline=offline,
+    )
     typer.echo(str(report))
     raise typer.Exit(0 if report.usable else 2)
 

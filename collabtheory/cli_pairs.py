@@ -65,8 +65,11 @@ def pairs(
     )
 
     with shared_budget(memory) as bound:
-        interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
-        recommender = from_autoencoder(load_model(model).model)
+        checkpoint = load_model(model)
+        interactions = checkpoint.on_its_items(
+            load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
+        )
+        recommender = from_autoencoder(checkpoint.model)
         console = stderr()
         peak = population_bytes(recommender, interactions, k=neighbours, n_samples=samples, group=group)
         if not quiet:

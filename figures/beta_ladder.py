@@ -119,7 +119,7 @@ def draw(data: Rungs, ax: Axes) -> None:
     for line in data.lines:
         _draw_line(line, data, ax)
     ends = np.array([(line.low, line.high) for line in data.lines])
-    top = float(np.nanmax(ends)) if np.isfinite(ends).any() else 1.0
+    top = (float(np.nanmax(ends)) if np.isfinite(ends).any() else 0.0) or 1.0
     if data.band:
         low = float(np.nanmin(ends)) if np.isfinite(ends).any() else 0.0
         ax.axhline(1.0, color=style.MUTED, lw=0.9, ls=":", zorder=1)

@@ -365,12 +365,14 @@ def on_masked_means(subject: Subject) -> Evidence:
     rows, means = _masked(subject, subject.recommender, subject.rng("masks"))
     centroids = _centroids(subject, rows, subject.anchors())
     found = [_in_float64(subject, means, centroids, condition) for condition in CONDITIONS]
-    near, far, before, after = (np.concatenate(column) for column in zip(*found, strict=True))
+    near, far, before, after, rounding = (np.concatenate(column) for column in zip(*found, strict=True))
+    # Optima that no mask moves leave a variance of nothing but rounding.
+    scale = np.maximum(np.maximum(before, after), rounding)
     cases = {"user": np.tile(rows, len(CONDITIONS)), "condition": np.repeat(CONDITIONS, len(rows))}
     return Evidence(
         parts=(
             at_most("contraction", "mean ||mu_b - ebar||^2 <= tau^2 mean ||m_b - ebar||^2", near, far, cases=cases),
-            at_most("variance", "variance of mu_b <= tau^2 times that of m_b", after, before, cases=cases),
+            at_most("variance", "variance of mu_b <= tau^2 times that of m_b", after, before, cases=cases, scale=scale),
         ),
         numbers={
             "tightness_contraction": spread(np.sqrt(_ratio(near, far)), "distance over its bound, root mean square"),
@@ -384,8 +386,8 @@ def on_masked_means(subject: Subject) -> Evidence:
 
 def _in_float64(
     subject: Subject, means: np.ndarray, centroids: np.ndarray, condition: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return per user: squared distance and its bound, the variance's bound and the variance."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return per user: squared distance and its bound, the variance's bound, the variance, and what rounds to 0."""
     d = means.shape[2]
     basis, _ = np.linalg.qr(subject.rng("hessian", f"{condition:g}").standard_normal((d, d)))
     hessian = basis * np.geomspace(2.0 / condition, 2.0, d) @ basis.T
@@ -393,7 +395,8 @@ def _in_float64(
     squared = float(contraction_factor(2.0, 1.0)) ** 2
     distance = [np.square(points - centroids).sum(-1).mean(0) for points in (pulled, means)]
     variance = [points.var(0).sum(-1) for points in (means, pulled)]
-    return distance[0], squared * distance[1], squared * variance[0], variance[1]
+    largest = np.square(means).sum(-1).max(0) + np.square(centroids).sum(-1)
+    return distance[0], squared * distance[1], squared * variance[0], variance[1], np.finfo(np.float64).eps * largest
 
 
 @check(PROPOSITION_3_2, stages="ladder")

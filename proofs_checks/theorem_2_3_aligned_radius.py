@@ -305,5 +305,5 @@ def _domination_part(pairs: pd.DataFrame) -> Part:
         joined["aligned_radius"].to_numpy(),
         cases=pair_cases(joined),
         premise=share > 0,
-        scale=norm / constant,
+        scale=np.divide(norm, constant, out=np.full(len(norm), np.inf), where=constant > 0),
     )

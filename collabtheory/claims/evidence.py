@@ -157,7 +157,7 @@ def at_most(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         slack = (right - left) / size
-    slack = np.where((size == 0) & (left == right), 0.0, slack)
+    slack = np.where(((size == 0) | np.isinf(left)) & (left == right), 0.0, slack)
     # An infinite side makes the comparison true whatever the other is, and says nothing about how tight it is.
     slack = np.where(np.isposinf(right) & (left < np.inf) | np.isneginf(left) & (right > -np.inf), 1.0, slack)
     slack = np.where(np.isnan(slack), -np.inf, slack)

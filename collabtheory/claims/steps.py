@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from collabtheory.claims.discovery import load_statement
@@ -104,17 +103,12 @@ def train_model(spec: TrainStep, work: Workspace) -> None:
 
 def adopt_model(spec: AdoptStep, work: Workspace) -> None:
     """Copy a given checkpoint into the run, as its only stage."""
-    from collabtheory.errors import InvalidInput
     from collabtheory.models.checkpoints import load_model, save_model
 
-    data = Interactions.load(spec.data_file)
     checkpoint = load_model(spec.checkpoint_file)
-    known = checkpoint.about.get("item_ids")
-    if known is None:
-        raise InvalidInput(f"{spec.checkpoint_file}: does not say which items its columns are")
-    columns = _columns(data, known)
+    data = checkpoint.on_its_items(Interactions.load(spec.data_file))
     save_model(work.output / f"{TRAINED}.safetensors", checkpoint.model, checkpoint.about)
-    data.select_items(columns).save(work.output / "interactions.npz")
+    data.save(work.output / "interactions.npz")
     write_text(work.output / "history.jsonl", "")
 
 
@@ -186,14 +180,3 @@ def _subject(seed: int, stage: str, work: Workspace, profile: str = "quick") -> 
         profile=profile,
         rungs=rungs,
     )
-
-
-def _columns(data: Interactions, item_ids: object) -> np.ndarray:
-    from collabtheory.errors import InvalidInput
-
-    column_of = {str(item): column for column, item in enumerate(data.item_ids.tolist())}
-    wanted = [str(item) for item in item_ids]  # type: ignore[attr-defined]
-    missing = [item for item in wanted if item not in column_of]
-    if missing:
-        raise InvalidInput(f"the data lacks {len(missing)} of the model's items, first {missing[0]!r}")
-    return np.array([column_of[item] for item in wanted])

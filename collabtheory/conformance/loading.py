@@ -68,22 +68,12 @@ def contents_for(
     if data is None:
         return random_contents(_n_items(model), MADE_UP_USERS, rng)
     if target.endswith(".safetensors"):
-        return data.select_items(_columns(data, Path(target))).matrix
+        from collabtheory.models.checkpoints import load_model
+
+        return load_model(target).on_its_items(data).matrix
     if model.n_items is not None and data.n_items != model.n_items:
         raise InvalidInput(f"{data.name} has {data.n_items} items and the model {model.n_items}")
     return data.matrix
-
-
-def _columns(data: Interactions, path: Path) -> np.ndarray:
-    from collabtheory.models.checkpoints import load_model
-
-    about = load_model(path).about
-    column_of = {str(item): column for column, item in enumerate(data.item_ids.tolist())}
-    wanted = [str(item) for item in about.get("item_ids", [])]  # type: ignore[attr-defined]
-    missing = [item for item in wanted if item not in column_of]
-    if missing or not wanted:
-        raise InvalidInput(f"{data.name} lacks {len(missing) or 'all'} of the model's items; leave --data out")
-    return np.array([column_of[item] for item in wanted])
 
 
 def _n_items(model: VaeUnderTest) -> int:

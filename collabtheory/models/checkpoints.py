@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from collabtheory._version import __version__
-from collabtheory.errors import DataError, OutputError
+from collabtheory.data.interactions import Interactions
+from collabtheory.errors import DataError, InvalidInput, OutputError
 from collabtheory.models.architectures import build
 from collabtheory.models.autoencoder import Autoencoder
 from collabtheory.models.specification import ModelSpec
@@ -26,6 +27,23 @@ class Checkpoint:
 
     model: Autoencoder
     about: dict[str, object]
+
+    def on_its_items(self, data: Interactions) -> Interactions:
+        """Return the data on the model's items, found by id, in the model's order.
+
+        Raises
+        ------
+        InvalidInput
+            If the data lack one of them, or the checkpoint does not say which they are.
+        """
+        column_of = {str(item): column for column, item in enumerate(data.item_ids.tolist())}
+        wanted = [str(item) for item in self.about.get("item_ids", ())]  # type: ignore[attr-defined]
+        if not wanted:
+            raise InvalidInput("the checkpoint does not say which items its columns are")
+        missing = [item for item in wanted if item not in column_of]
+        if missing:
+            raise InvalidInput(f"{data.name} lacks {len(missing)} of the model's items, first {missing[0]!r}")
+        return data.select_items([column_of[item] for item in wanted])
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, object]) -> None:

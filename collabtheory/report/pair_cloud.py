@@ -127,9 +127,9 @@ def _x_limits(frames: list[pd.DataFrame]) -> tuple[float, float]:
     lows = list(nearest)
     for frame in frames:
         for name in RADII:
-            radii = frame[name].to_numpy()
-            if (radii > 0).any():
-                lows.append(float(np.quantile(radii[radii > 0], 0.05)))
+            radii = _on_an_axis(frame[name].to_numpy())
+            if len(radii):
+                lows.append(float(np.quantile(radii, 0.05)))
     low = max(min(lows, default=high / 10) * 0.8, high * 1e-5)
     edge = min(nearest, default=high / 10)
     return min(low, high * (edge / high) ** (1 / (1 - ROOM))), high
@@ -203,7 +203,7 @@ def _radius(
     frame: pd.DataFrame, name: str, drawn: np.ndarray, helps: np.ndarray, x_limits: tuple[float, float]
 ) -> Radius:
     radii = frame[name].to_numpy()
-    positive = radii[radii > 0]
+    positive = _on_an_axis(radii)
     inside = (frame["x"] < frame[name]).to_numpy()
     guessed = (frame["x"] < frame[f"{name}_heuristic"]).to_numpy()
     dots = np.flatnonzero(inside & np.isfinite(frame["y"].to_numpy()))
@@ -219,6 +219,11 @@ def _radius(
         certified=_retrieval(inside[drawn], helps[drawn]),
         heuristic=_retrieval(guessed[drawn], helps[drawn]),
     )
+
+
+def _on_an_axis(radii: np.ndarray) -> np.ndarray:
+    """Return the positive radii that are finite: a decoder that ignores the code has infinite ones."""
+    return np.asarray(radii[(radii > 0) & np.isfinite(radii)])
 
 
 def _retrieval(inside: np.ndarray, helps: np.ndarray) -> Retrieval:

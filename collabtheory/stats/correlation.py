@@ -55,6 +55,7 @@ def grouped_jackknife(
         The two users of each pair; a pair is left out if either is in the group.
     groups
         Number of groups; users are dealt to them by number. Fewer users make fewer groups, one user no interval.
+        Nor is there one where a group is in all pairs, or the statistic is undefined (0/0) without it.
 
     Notes
     -----
@@ -67,7 +68,9 @@ def grouped_jackknife(
     if groups < 2:
         return Estimate(everything, float("nan"), float("nan"), len(users))
     group_of = np.array([order[user] % groups for user in users]), np.array([order[user] % groups for user in partners])
-    left_out = [statistic((group_of[0] != group) & (group_of[1] != group)) for group in range(groups)]
+    kept = [(group_of[0] != group) & (group_of[1] != group) for group in range(groups)]
+    with np.errstate(invalid="ignore"):
+        left_out = [statistic(chosen) if chosen.any() else float("nan") for chosen in kept]
     # Leaving out 1 of g groups of users leaves a share (1 - 1/g)^2 of the pairs, but 1 - 1/g of the independent units.
     error = np.sqrt((groups - 1) / groups * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
     reach = float(stats.t.ppf(0.975, groups - 1) * error)

@@ -57,6 +57,13 @@ def test_zero_against_zero_holds():
     assert at_most("p", "", np.zeros(4), np.zeros(4), cases=CASES).verdict is Verdict.HOLDS
 
 
+def test_infinite_against_infinite_holds_but_not_against_finite():
+    cases = {"case": np.arange(2)}
+    infinite = np.full(2, np.inf)
+    assert at_most("x", "x", infinite, infinite, cases=cases, scale=infinite).verdict == Verdict.HOLDS
+    assert at_most("x", "x", infinite, np.array([np.inf, 1.0]), cases=cases).verdict == Verdict.VIOLATED
+
+
 def test_identities_are_refuted_from_either_side():
     assert equal("p", "", LEFT, LEFT * (1 + 1e-13), cases=CASES).verdict is Verdict.HOLDS
     assert equal("p", "", LEFT, LEFT * (1 + 1e-6), cases=CASES).verdict is Verdict.VIOLATED

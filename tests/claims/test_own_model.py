@@ -1,6 +1,8 @@
 """A model of the user's own, as two callables: what can be checked is checked, what cannot be is said."""
 
 import json
+import runpy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from torch import nn
 
 import collabtheory as ct
 from collabtheory.claims import Subject, discover, verify_model
-from collabtheory.claims.discovery import select
+from collabtheory.claims.discovery import bundled_folder, select
 from collabtheory.claims.profiles import PairSpec
 from collabtheory.models import Recommender
 
@@ -50,6 +52,29 @@ def test_a_chain_decoder_is_checked_like_the_built_in_model(data, tmp_path):
     assert found["lemma_2_4"]["verdict"] == "assumption_fails"
     assert "layers are not known" in found["lemma_2_4"]["notes"][0]
     assert [json.loads(line) for line in (tmp_path / "claims.jsonl").read_text().splitlines()] == list(outcome.records)
+
+
+def test_infinite_radii_are_compared_as_equal(data, tmp_path):
+    """Nothing depends on the code: posteriors are one, Lipschitz constants 0, radii infinite."""
+    decoder = _decoder(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, data.n_items))
+    for parameter in decoder.parameters():
+        parameter.data.zero_()
+    model = Recommender(lambda x: (np.full((x.shape[0], 3), 0.1), np.ones((x.shape[0], 3))), decoder, "multinomial")
+    files = select(discover(), ["aligned_radius"])
+    outcome = verify_model(model, data, tmp_path, files=files, pairs=PAIRS)
+    parts = {part["name"]: part for part in _by_id(outcome)["aligned_radius"]["parts"]}
+    assert parts["domination"]["verdict"] == "holds"
+    assert parts["domination"]["worst"]["left"] == "inf"
+
+
+def test_the_variance_of_optima_that_no_mask_moves_is_rounding():
+    module = runpy.run_path(str(bundled_folder("proofs_checks") / "proposition_3_2_stabilisation.py"))
+    rng = np.random.default_rng(0)
+    means, centroids = np.tile(rng.standard_normal((1, 50, 8)), (20, 1, 1)), rng.standard_normal((50, 8))
+    subject = SimpleNamespace(rng=lambda *names: np.random.default_rng(1))
+    *_, after, rounding = module["_in_float64"](subject, means, centroids, 1e6)
+    assert after.max() > 0
+    assert (after < 1e-9 * rounding).all()
 
 
 def test_a_decoder_without_certificate_claims_no_radius(data, tmp_path):

@@ -218,6 +218,8 @@ def test_data_check_counts_and_names_problems(run, tmp_path):
     code, out, _ = run("data", "check", "my.csv")
     assert code == 0
     assert "8 users" in out
+    out = run("data", "check", "my.csv", "--min-item-users", "6", "--min-user-items", "1")[1]
+    assert "items with >= 6 users: 8 -> 8 users, 13 -> 3 items" in out
     (tmp_path / "empty.csv").write_text("")
     assert run("data", "check", "empty.csv")[0] == 2
 

@@ -182,6 +182,20 @@ def test_evaluate_refuses_other_data_in_one_line(checkpoint, call):
     assert err.count("\n") == 1
 
 
+def test_pairs_finds_the_items_of_the_model_in_the_data_by_id(checkpoint, call, place):
+    rows = (place / "world.csv").read_text().split()
+    more = [f"u{user},a new item" for user in range(9)]
+    (place / "more.csv").write_text("\n".join([*rows, *more]) + "\n")
+    other = [row.replace(",i", ",j") for row in rows[1:]]
+    (place / "other.csv").write_text("\n".join([rows[0], *other]) + "\n")
+    code, same, err = call("model", "pairs", checkpoint, "--data", "../world.csv", "--quiet")
+    assert code == 0, err
+    assert call("model", "pairs", checkpoint, "--data", "../more.csv", "--quiet")[1] == same
+    code, out, err = call("model", "pairs", checkpoint, "--data", "../other.csv", "--quiet")
+    assert (code, out) == (2, "")
+    assert "other lacks 52 of the model's items, first 'i0'" in err
+
+
 def test_check_vae_finds_a_checkpoint_of_ours_fine(checkpoint, call):
     code, out, err = call("model", "check-vae", checkpoint, "--json")
     assert code == 0, out + err

@@ -65,6 +65,16 @@ def test_shares_radii_and_relations_match_a_hand_made_table(figure, run_with):
     assert panel.density.sum() == 10
 
 
+def test_infinite_radii_are_counted_and_have_no_place_on_the_axis(figure, run_with, drawn):
+    """A decoder that ignores the code: its radii are infinite where a step helps."""
+    module = figure(NAME)
+    frame = pair_rows(transport_cost=np.zeros(6), sharing_radius=[np.inf] * 3 + [0.0] * 3, aligned_radius=[np.inf] * 6)
+    (panel,) = module.panels(module.data(run_with(frame)))
+    drawn(module, module.data(run_with(frame)))
+    assert np.isfinite(panel.x_edges).all()
+    assert (panel.sharing.share_positive, panel.sharing.n_inside, panel.sharing.reach) == (0.5, 3, None)
+
+
 def test_every_pair_lies_in_its_own_cell(figure, make_run):
     module = figure(NAME)
     run = make_run(seeds=(0,), stages=("initial",), n_pairs=2000)

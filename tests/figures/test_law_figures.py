@@ -179,6 +179,15 @@ def test_a_quantity_that_is_undefined_at_one_beta_is_drawn_at_the_others(figure,
     assert "undefined" in module.describe(data)
 
 
+def test_a_quantity_that_is_zero_at_every_beta_has_an_axis(figure, run, drawn):
+    write(run, "ladders/beta/ladder.parquet", ladder_rows([0.2, 1.0], {"kl": [0.0, 0.0]}))
+    module = figure("beta_ladder")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (ax,) = drawn(module, module.data(run))
+    assert ax.get_ylim() == (-0.03, 1.1)
+
+
 def stabilised(run, parts, numbers):
     record = parts.record("proposition_3_2", "Stabilisation", "supported", 4, 4, None, stage="ladder", seed=0)
     record["numbers"] = {name: parts.number(value, value / 2, value * 2, 4) for name, value in numbers.items()}

@@ -1,5 +1,7 @@
 """Rank correlations against scipy and against residuals; jackknife intervals against their coverage."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -28,6 +30,21 @@ def test_constant_sides_are_undefined_and_a_constant_condition_changes_nothing()
     assert np.isnan(spearman(x, np.ones(10)))
     assert np.isnan(partial_spearman(x, y, x))
     assert partial_spearman(x, y, np.ones(10)) == pytest.approx(1.0)
+
+
+def test_what_is_undefined_without_some_users_has_no_interval():
+    """User 0 is in the only pair that is not zero, then in all pairs: without that user 0/0, then nothing at all."""
+    values = np.array([1.0, 0.0, 0.0])
+    for users, partners in (([0, 1, 2], [1, 2, 3]), ([0, 0, 0], [1, 2, 3])):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            estimate = grouped_jackknife(
+                lambda chosen: float(values[chosen].mean() / values[chosen].max()),
+                np.array(users),
+                np.array(partners),
+            )
+        assert estimate.value == pytest.approx(1 / 3)
+        assert np.isnan([estimate.low, estimate.high]).all()
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
