@@ -141,11 +141,26 @@ def _batches(source: Source, columns: Columns, time_type: pa.DataType) -> Iterat
     with source.open() as stream:
         raw = _DoubleColons(stream) if columns.separator == "::" else _Watched(stream)
         n_rows = 0
-        for batch in pa_csv.open_csv(pa.PythonFile(raw, mode="r"), read, parse, convert):
+        for batch in pa_csv.open_csv(_of_arrow(raw, source), read, parse, convert):
             n_rows += len(batch)
             yield batch
     if isinstance(raw, _Watched):
         _refuse_open_quotes(source, columns, raw, n_rows)
+
+
+def _of_arrow(raw: io.RawIOBase, source: Source) -> pa.NativeFile:
+    """Return a stream as Arrow reads it; a short one whole, in memory of Arrow's own.
+
+    Arrow's reading thread may let go of a Python stream as late as when the interpreter ends. That aborts a process
+    which does little else than read.
+    """
+    with source.open() as stream:
+        if len(stream.read(_BLOCK_BYTES)) == _BLOCK_BYTES:
+            return pa.PythonFile(raw, mode="r")
+    whole = pa.BufferOutputStream()
+    while block := raw.read(_BLOCK_BYTES):
+        whole.write(block)
+    return pa.BufferReader(whole.getvalue())
 
 
 def _refuse_open_quotes(source: Source, columns: Columns, raw: _Watched, n_rows: int) -> None:

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collabtheory.data import Interactions, load
+from collabtheory.data import Interactions, load, table_files
 from collabtheory.errors import DataError
 
 ALL = {"min_rating": -math.inf, "min_user_items": 0}
@@ -198,3 +199,22 @@ def test_saved_interactions_load_as_they_are_unless_a_filter_is_named(tmp_path):
     assert load(path).fingerprint == data.fingerprint
     assert pairs_of(load(path, min_user_items=2)) == {(1, 1), (1, 2), (3, 1), (3, 3)}
     assert pairs_of(load(path, min_item_users=2)) == {(1, 1), (2, 1), (3, 1)}
+
+
+def test_a_short_file_is_given_to_arrow_whole_and_a_long_one_is_streamed_with_the_same_result(tmp_path, monkeypatch):
+    """A Python stream in Arrow's reading thread can abort a process that ends at once."""
+    path = tmp_path / "my.csv"
+    path.write_text("user,item\n" + "".join(f"u{i % 7},i{i % 5}\n" for i in range(40)))
+    handed, open_csv = [], table_files.pa_csv.open_csv
+
+    def noting(file, *options):
+        handed.append(type(file))
+        return open_csv(file, *options)
+
+    monkeypatch.setattr(table_files.pa_csv, "open_csv", noting)
+    short = load(path, **ALL)
+    monkeypatch.setattr(table_files, "_BLOCK_BYTES", 64)
+    long = load(path, **ALL)
+    assert handed == [pa.BufferReader, pa.PythonFile]
+    assert (short.matrix != long.matrix).nnz == 0
+    assert short.user_ids.tolist() == long.user_ids.tolist()
