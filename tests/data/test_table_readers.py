@@ -204,7 +204,7 @@ def test_saved_interactions_load_as_they_are_unless_a_filter_is_named(tmp_path):
 def test_a_short_file_is_given_to_arrow_whole_and_a_long_one_is_streamed_with_the_same_result(tmp_path, monkeypatch):
     """A Python stream in Arrow's reading thread can abort a process that ends at once."""
     path = tmp_path / "my.csv"
-    path.write_text("user,item\n" + "".join(f"u{i % 7},i{i % 5}\n" for i in range(40)))
+    path.write_text("user,item\n" + "".join(f"u{i % 7},i{i}\n" for i in range(40)))
     handed, open_csv = [], table_files.pa_csv.open_csv
 
     def noting(file, *options):
