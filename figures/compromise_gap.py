@@ -125,7 +125,8 @@ def describe(data: CompromiseGap) -> str:
         f"{number(float(np.median(values)))} {stage_phrase(stage)}" for stage, values in data.training.by_stage.items()
     )
     gaps = ", ".join(
-        f"{number(float(np.median(gap)))} nats ({name})" for name, (_, gap, _, _) in data.mismatch.by_likelihood.items()
+        f"{number(float(np.median(gap)))} nats ({name})" if len(gap) else f"undefined ({name})"
+        for name, (_, gap, _, _) in data.mismatch.by_likelihood.items()
     )
     return (
         f"Median overlap of two users' posteriors: {medians}. Median compromise gap {stage_phrase(data.mismatch.stage)}"

@@ -59,6 +59,8 @@ def data(run: RunFolder) -> DecayWithDistance:
         raise DataError(f"{run.path} has no rank correlation by stage: {STATEMENT} was not checked")
     frame = pd.DataFrame(rows, columns=["measure", "stage", "seed", "value", "low", "high", "n"])
     frame = frame.astype({"value": "float64", "low": "float64", "high": "float64", "n": "float64"})
+    # Those of few users are wider than a correlation can be.
+    frame[["low", "high"]] = frame[["low", "high"]].clip(-1.0, 1.0)
     present = set(frame["stage"])
     stages = tuple(stage for stage in run.stages if stage in present)
     n_pairs = 0 if frame["n"].isna().all() else int(frame["n"].max())

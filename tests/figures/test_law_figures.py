@@ -284,4 +284,6 @@ def test_posteriors_that_nowhere_overlap_are_drawn_without_a_warning(figure, run
     module = figure("compromise_gap")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(drawn(module, module.data(run))) == 3
+        data = module.data(run)
+        assert len(drawn(module, data)) == 3
+        assert "undefined (gaussian)" in module.describe(data)

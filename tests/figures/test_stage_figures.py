@@ -93,6 +93,17 @@ def test_decay_of_one_seed_keeps_its_own_interval(figure, small):
     assert tuple(summary.loc["initial"]) == (entry["value"], entry["low"], entry["high"])
 
 
+def test_an_interval_is_no_wider_than_a_correlation_can_be(figure, small):
+    def widened(record):
+        for name in ("spearman_cosine_w2", "partial_spearman_given_jaccard"):
+            if name in record["numbers"]:
+                record["numbers"][name] |= {"low": -3.5, "high": 3.5}
+
+    module = figure("decay_with_distance")
+    data = module.data(rewrite(small(seeds=(0,), stages=("initial",)), widened))
+    assert tuple(module.summarise(data, "spearman_cosine_w2").loc["initial", ["low", "high"]]) == (-1.0, 1.0)
+
+
 def test_an_undefined_correlation_is_written_not_dropped(figure, small, drawn):
     def undefined(record):
         for name in ("spearman_cosine_w2", "partial_spearman_given_jaccard"):
