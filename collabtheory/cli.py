@@ -104,13 +104,14 @@ def verify(
         if pool:
             # They import what they need while this process does: together that takes half as long.
             pool.warm("collabtheory.claims.steps", "collabtheory.models.trainer", "collabtheory.transfer.pair_table")
+        # What is wrong with the data is said before all else is imported.
+        interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
         from collabtheory.claims.runner import verify as run_verification
         from collabtheory.report import write_report
         from collabtheory.runs.progress import show_progress
 
         with contextlib.redirect_stdout(sys.stderr):  # a file of checks may print; standard output is for results
             files = _chosen(checks, ids or [], kind)
-        interactions = load_data(data, min_rating, min_user_items, min_item_users, duplicates, offline)
         if not quiet:
             describe(console, interactions)
         folder = out or Path("runs") / f"{plain_name(interactions.name)}-{profile}"
