@@ -141,25 +141,24 @@ def _batches(source: Source, columns: Columns, time_type: pa.DataType) -> Iterat
     with source.open() as stream:
         raw = _DoubleColons(stream) if columns.separator == "::" else _Watched(stream)
         n_rows = 0
-        for batch in pa_csv.open_csv(_of_arrow(raw, source), read, parse, convert):
+        for batch in pa_csv.open_csv(_of_arrow(raw), read, parse, convert):
             n_rows += len(batch)
             yield batch
     if isinstance(raw, _Watched):
         _refuse_open_quotes(source, columns, raw, n_rows)
 
 
-def _of_arrow(raw: io.RawIOBase, source: Source) -> pa.NativeFile:
+def _of_arrow(raw: io.RawIOBase) -> pa.NativeFile:
     """Return a stream as Arrow reads it; a short one whole, in memory of Arrow's own.
 
     Arrow's reading thread may let go of a Python stream as late as when the interpreter ends. That aborts a process
     which does little else than read.
     """
-    with source.open() as stream:
-        if len(stream.read(_BLOCK_BYTES)) == _BLOCK_BYTES:
-            return pa.PythonFile(raw, mode="r")
+    first, second = raw.read(_BLOCK_BYTES), raw.read(_BLOCK_BYTES)
+    if second:
+        return pa.PythonFile(_Continued([first, second], raw), mode="r")
     whole = pa.BufferOutputStream()
-    while block := raw.read(_BLOCK_BYTES):
-        whole.write(block)
+    whole.write(first)
     return pa.BufferReader(whole.getvalue())
 
 
@@ -169,6 +168,19 @@ def _refuse_open_quotes(source: Source, columns: Columns, raw: _Watched, n_rows:
         n_careful = explain_first_bad_row(source, columns)
         if n_careful != n_rows:
             raise DataError(f"{source.label}: {n_rows} rows or {n_careful}, depending on how quotation marks are read")
+
+
+class _Continued(io.RawIOBase):
+    """A stream of which some blocks were read before."""
+
+    def __init__(self, blocks: list[bytes], rest: io.RawIOBase) -> None:
+        self._blocks, self._rest = blocks, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._blocks.pop(0) if self._blocks else self._rest.read(size) or b""
 
 
 class _Watched(io.RawIOBase):

@@ -25,6 +25,7 @@ from collabtheory.runs.files import CHECKPOINT_FORMAT, write_atomically
 class Checkpoint:
     """A model with what is known of it: data fingerprint, item ids, epoch, seed, training specification."""
 
+    path: Path
     model: Autoencoder
     about: dict[str, object]
 
@@ -39,7 +40,7 @@ class Checkpoint:
         column_of = {str(item): column for column, item in enumerate(data.item_ids.tolist())}
         wanted = [str(item) for item in self.about.get("item_ids", ())]  # type: ignore[attr-defined]
         if not wanted:
-            raise InvalidInput("the checkpoint does not say which items its columns are")
+            raise InvalidInput(f"{self.path}: does not say which items its columns are")
         missing = [item for item in wanted if item not in column_of]
         if missing:
             raise InvalidInput(f"{data.name} lacks {len(missing)} of the model's items, first {missing[0]!r}")
@@ -113,7 +114,7 @@ def load_model(path: str | Path) -> Checkpoint:
         if not torch.isfinite(tensor).all():
             raise DataError(f"{path}: weight {name} is not finite")
     model.load_state_dict(tensors)
-    return Checkpoint(model.eval(), about)
+    return Checkpoint(path, model.eval(), about)
 
 
 def _refuse_pickle(path: Path) -> None:
